@@ -1,0 +1,9 @@
+/**
+ * Xen's three ways between domains, as Effect services: pages ({@link GrantTable}), doorbells ({@link EventChannel}) and a place to meet
+ * ({@link XenStore}).
+ */
+export * from "./DomId.ts"
+export * from "./EventChannel.ts"
+export * from "./GrantTable.ts"
+export * from "./XenError.ts"
+export * from "./XenStore.ts"
