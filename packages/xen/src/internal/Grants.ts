@@ -1,0 +1,105 @@
+/**
+ * Which pages are granted by whom to whom, and who has them mapped: the hypervisor's grant table without the pages.
+ *
+ * A share ends when its owner ends it; its references are lent anew only once nobody has them mapped any more.
+ */
+import { Result } from "effect"
+import type { DomId } from "../DomId.ts"
+import type { GrantReference } from "../GrantTable.ts"
+import { GrantsExhausted, NoSuchGrant } from "../XenError.ts"
+import { Runs } from "./Runs.ts"
+
+/** Consecutive pages shared in one go. */
+export interface Share {
+  readonly owner: DomId
+  readonly grantee: DomId
+  readonly first: GrantReference
+  readonly count: number
+  ended: boolean
+  mapped: number
+}
+
+/** Pages of other domains mapped in one go. */
+export interface Mapping {
+  readonly references: ReadonlyArray<GrantReference>
+  readonly shares: ReadonlyArray<Share>
+}
+
+/** The first reference given out: those below are Xen's own (`GNTTAB_NR_RESERVED_ENTRIES`). */
+const firstReference = 8
+
+/** The table of all domains of one host. References are unique on the host, not only in their domain. */
+export class Grants {
+  private readonly runs: Runs
+  private readonly byReference = new Map<GrantReference, Share>()
+  private readonly held = new Map<DomId, number>()
+  private readonly perDomain: number
+  private readonly freed: (first: GrantReference, count: number) => void
+  mappings = 0
+
+  constructor(options: {
+    readonly perDomain: number
+    readonly total: number
+    /** Called when nobody holds a page any more. */
+    readonly freed: (first: GrantReference, count: number) => void
+  }) {
+    this.runs = new Runs(firstReference, options.total)
+    this.perDomain = options.perDomain
+    this.freed = options.freed
+  }
+
+  /** How many references are granted. */
+  get granted(): number {
+    let sum = 0
+    for (const count of this.held.values()) sum += count
+    return sum
+  }
+
+  share(owner: DomId, grantee: DomId, count: number): Result.Result<Share, GrantsExhausted> {
+    const held = this.held.get(owner) ?? 0
+    const first = held + count > this.perDomain ? undefined : this.runs.take(count)
+    if (first === undefined) return Result.fail(new GrantsExhausted({ limit: this.perDomain }))
+    const share: Share = { owner, grantee, first, count, ended: false, mapped: 0 }
+    for (let reference = first; reference < first + count; reference++) this.byReference.set(reference, share)
+    this.held.set(owner, held + count)
+    return Result.succeed(share)
+  }
+
+  end(share: Share): void {
+    if (share.ended) return
+    share.ended = true
+    const left = (this.held.get(share.owner) ?? 0) - share.count
+    if (left === 0) this.held.delete(share.owner)
+    else this.held.set(share.owner, left)
+    this.release(share)
+  }
+
+  map(mapper: DomId, domid: DomId, references: ReadonlyArray<GrantReference>): Result.Result<Mapping, NoSuchGrant> {
+    const shares: Array<Share> = []
+    for (const reference of references) {
+      const share = this.byReference.get(reference)
+      if (share === undefined || share.ended || share.owner !== domid || share.grantee !== mapper) {
+        return Result.fail(new NoSuchGrant({ domid, reference }))
+      }
+      shares.push(share)
+    }
+    for (const share of shares) share.mapped++
+    this.mappings++
+    return Result.succeed({ references, shares })
+  }
+
+  unmap(mapping: Mapping): void {
+    this.mappings--
+    for (const share of mapping.shares) {
+      share.mapped--
+      this.release(share)
+    }
+  }
+
+  private release(share: Share): void {
+    if (!share.ended || share.mapped > 0) return
+    for (let reference = share.first; reference < share.first + share.count; reference++) this.byReference.delete(reference)
+    this.runs.give(share.first, share.count)
+    this.freed(share.first, share.count)
+  }
+}
