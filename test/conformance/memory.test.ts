@@ -1,0 +1,14 @@
+import { MemoryXen } from "@vchan/xen"
+import type { Backend } from "./Backend.ts"
+import { eventChannel } from "./eventChannel.ts"
+import { grantTable } from "./grantTable.ts"
+import { xenStore } from "./xenStore.ts"
+
+const memory: Backend = {
+  name: "memory",
+  host: (limits) => MemoryXen.make({ limits: { ...limits } })
+}
+
+grantTable(memory)
+eventChannel(memory)
+xenStore(memory)
