@@ -1,38 +1,136 @@
 /**
  * The store itself: the tree of nodes, with XenStore's permissions, transactions, watches and quotas, for backends that have no
  * xenstored.
+ *
+ * Pure and synchronous. Whoever embeds it owns it, brings domains and connections, and carries packets between them and their clients; a
+ * connection's watches and transactions end with it, a domain's nodes with the domain. Behaves as C xenstored does (tools/xenstored and
+ * docs/misc/xenstore.txt in Xen's sources), but for the special watches' own permissions, which cannot be changed, and for the operations
+ * that a toolstack or an administrator has for xenstored alone: CONTROL, INTRODUCE, RELEASE, RESUME and SET_TARGET answer ENOSYS.
  */
-import type { DomId } from "./DomId.ts"
+import { type DomId, isDomId } from "./DomId.ts"
+import { defaultQuotas, type Quotas } from "./internal/Quotas.ts"
+import { StoreConnection, type StoreState } from "./internal/StoreConnection.ts"
+import { domainPath, permit } from "./internal/StoreNode.ts"
+import { Nodes, type Transaction } from "./internal/StoreNodes.ts"
+import { place, removeTree } from "./internal/storeOperations.ts"
+import { Watches } from "./internal/StoreWatches.ts"
 import type { Packet } from "./XenStoreWire.ts"
 
-/** What one unprivileged domain may hold. */
-export interface Quotas {
-  readonly nodes: number
-}
+export type { Quotas } from "./internal/Quotas.ts"
 
-/** One client's connection. */
+/** One client's connection to the store. */
 export interface StoreSession {
+  /** Takes a request. Its reply, and the events that come of it, have been emitted when this returns. */
   readonly handle: (packet: Packet) => void
+  /** Ends the connection with its watches and transactions; what it still asks is not answered. */
   readonly close: () => void
 }
 
-/** The store. */
+/** What a store holds. */
+export interface StoreStats {
+  readonly nodes: number
+  readonly watches: number
+  readonly transactions: number
+  /** The domains it knows, domain 0 among them. */
+  readonly domains: ReadonlyArray<DomId>
+}
+
+/** A store with domain 0 alone, which is privileged: no permission and no quota stops it. */
 export class XenStoreTree {
-  constructor(_options?: { readonly quotas?: Partial<Quotas> }) {}
+  readonly #state: StoreState
 
-  connect(_domid: DomId, _emit: (packet: Packet) => void): StoreSession {
-    throw new RangeError("not built yet")
+  constructor(options?: { readonly quotas?: Partial<Quotas> | undefined }) {
+    this.#state = {
+      nodes: new Nodes(),
+      watches: new Watches(),
+      domains: new Map(),
+      quotas: { ...defaultQuotas, ...options?.quotas }
+    }
+    for (const path of ["/", "/local", "/local/domain"]) place(this.#state.nodes, path, [permit(0, "n")], "")
+    this.#add(0)
+    this.#state.nodes.takeChanges()
   }
 
-  introduce(_domid: DomId): void {
-    throw new RangeError("not built yet")
+  /**
+   * Connects a client of a domain, which has to be there. Replies and watch events go out through `emit`, which must not throw; how many may
+   * wait for a client is its business.
+   */
+  connect(domid: DomId, emit: (packet: Packet) => void): StoreSession {
+    const connections = this.#state.domains.get(domid)
+    if (connections === undefined) throw new RangeError(`domain ${domid} is not introduced to the store`)
+    const connection = new StoreConnection(this.#state, domid, emit)
+    connections.add(connection)
+    return connection
   }
 
-  release(_domid: DomId): void {
-    throw new RangeError("not built yet")
+  /**
+   * A domain comes: it may read `/local/domain/<domid>` and the key `domid` in it, owns `data` in it, and domain 0's watches on
+   * `@introduceDomain` fire. Whatever was at that path before goes.
+   */
+  introduce(domid: DomId): void {
+    if (!isDomId(domid)) throw new RangeError(`${domid} is no domid`)
+    if (this.#state.domains.has(domid)) throw new RangeError(`domain ${domid} is introduced to the store already`)
+    removeTree(this.#state.nodes, domainPath(domid))
+    this.#add(domid)
+    this.#fire("@introduceDomain")
   }
 
-  stats(): { readonly nodes: number; readonly watches: number; readonly transactions: number; readonly domains: ReadonlyArray<DomId> } {
-    throw new RangeError("not built yet")
+  /**
+   * A domain goes: with it its connections, its part of the tree, and every node that it owns anywhere, whatever is below. Nodes of others
+   * forget what they permitted it, open transactions will have to be redone, and domain 0's watches on `@releaseDomain` fire. Nothing happens
+   * where it is not there.
+   */
+  release(domid: DomId): void {
+    const { domains, nodes } = this.#state
+    if (domid === 0) throw new RangeError("domain 0 stays")
+    const connections = domains.get(domid)
+    if (connections === undefined) return
+    for (const connection of [...connections]) connection.close()
+    domains.delete(domid)
+    // A transaction may hold nodes that name the domain: committed later, they would serve the next domain of that number.
+    for (const transaction of this.#transactions()) transaction.outdate()
+    removeTree(nodes, domainPath(domid))
+    for (const [path, { permissions: [owner] }] of [...nodes.paths]) {
+      if (owner.domid === domid && path !== "/") removeTree(nodes, path)
+    }
+    for (const [path, node] of [...nodes.paths]) {
+      const [owner, ...others] = node.permissions
+      const left = others.filter((permission) => permission.domid !== domid)
+      const kept = owner.domid === domid ? permit(0, owner.access) : owner
+      if (kept !== owner || left.length < others.length) nodes.put(path, { ...node, permissions: [kept, ...left] })
+    }
+    this.#fire("@releaseDomain")
+  }
+
+  /** What is held now, for leak checks and for people. */
+  stats(): StoreStats {
+    const { domains, nodes, watches } = this.#state
+    return {
+      nodes: nodes.size,
+      watches: watches.size,
+      transactions: this.#transactions().length,
+      domains: [...domains.keys()]
+    }
+  }
+
+  #add(domid: DomId): void {
+    const { domains, nodes } = this.#state
+    const readable = domid === 0 ? [permit(0, "n")] as const : [permit(0, "n"), permit(domid, "r")] as const
+    domains.set(domid, new Set())
+    place(nodes, domainPath(domid), readable, "")
+    place(nodes, `${domainPath(domid)}/domid`, readable, String(domid))
+    place(nodes, `${domainPath(domid)}/data`, [permit(domid, "n")], "")
+  }
+
+  #fire(special: string): void {
+    const { nodes, watches } = this.#state
+    for (const change of nodes.takeChanges()) watches.fire(change)
+    watches.fireSpecial(special)
+  }
+
+  #transactions(): ReadonlyArray<Transaction> {
+    return [...this.#state.domains.values()].flatMap((connections) =>
+      [...connections].flatMap((connection) => [...connection.transactions.values()])
+    )
   }
 }

@@ -171,7 +171,11 @@ export const decodeText = (bytes: Uint8Array): string | undefined => {
 }
 
 /** A payload of texts with a NUL after each. No text may hold a NUL itself. */
-export const encodeStrings = (...texts: ReadonlyArray<string>): Uint8Array<ArrayBuffer> => encodeText(texts.map((text) => `${text}\0`).join(""))
+export const encodeStrings = (texts: Iterable<string>): Uint8Array<ArrayBuffer> => {
+  let joined = ""
+  for (const text of texts) joined += `${text}\0`
+  return encodeText(joined)
+}
 
 /** The texts in a payload; undefined when the last has no NUL after it, or they are not UTF-8. An empty payload has none. */
 export const decodeStrings = (payload: Uint8Array): ReadonlyArray<string> | undefined => {
@@ -182,7 +186,7 @@ export const decodeStrings = (payload: Uint8Array): ReadonlyArray<string> | unde
 
 /** The payload of a WRITE: the path, a NUL, and the value as it is. */
 export const encodeWrite = (path: string, value: Uint8Array): Uint8Array<ArrayBuffer> => {
-  const head = encodeStrings(path)
+  const head = encodeStrings([path])
   const payload = new Uint8Array(head.length + value.length)
   payload.set(head)
   payload.set(value, head.length)
@@ -217,7 +221,7 @@ export const parseNumber = (text: string): number | undefined => {
 }
 
 /** The one error that the protocol carries: an errno's name. */
-export const encodeErrno = (code: XenStoreErrno): Uint8Array<ArrayBuffer> => encodeStrings(code)
+export const encodeErrno = (code: XenStoreErrno): Uint8Array<ArrayBuffer> => encodeStrings([code])
 
 /** Whether a node may be called so. */
 export const isNodeName = (name: string): boolean => /^[A-Za-z0-9\-_@]+$/.test(name)
