@@ -9,7 +9,7 @@ import type { GrantReference, UnmapNotify } from "./GrantTable.ts"
 import type { Grants, Mapping, Share } from "./internal/Grants.ts"
 import type { PortEntry, Ports } from "./internal/Ports.ts"
 import type { Machine } from "./Machine.ts"
-import type { GrantsExhausted, NoSuchGrant, NoSuchPort, PortsExhausted } from "./XenError.ts"
+import type { GrantsExhausted, NoSuchGrant, NoSuchPort, PortsExhausted, SystemRefusal } from "./XenError.ts"
 
 interface Notified {
   readonly notify: UnmapNotify | undefined
@@ -46,11 +46,15 @@ export class Guest {
   }
 
   /** Shares `count` pages with `domid`; their references follow each other from the first, which is returned. */
-  share(domid: DomId, count: number, notify?: UnmapNotify): Result.Result<GrantReference, GrantsExhausted> {
-    return Result.map(this.grants.share(this.domid, domid, count), (share) => {
-      this.machine.allocate(share.first, count)
+  share(domid: DomId, count: number, notify?: UnmapNotify): Result.Result<GrantReference, GrantsExhausted | SystemRefusal> {
+    return Result.flatMap(this.grants.share(this.domid, domid, count), (share) => {
+      const refusal = this.machine.allocate(share.first, count)
+      if (refusal !== undefined) {
+        this.grants.end(share)
+        return Result.fail(refusal)
+      }
       this.shares.set(share.first, { share, notify })
-      return share.first
+      return Result.succeed(share.first)
     })
   }
 
