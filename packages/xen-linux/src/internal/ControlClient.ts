@@ -1,0 +1,85 @@
+/**
+ * A process's side of the socket `control`.
+ *
+ * The connection belongs to the Scope it was made in. Once it is closed, from here or from there, whatever is asked fails with `HostLost`.
+ */
+import { NodeSocket } from "@effect/platform-node"
+import { HostLost, HostMissing, SystemRefusal } from "@vchan/xen"
+import { Data, Deferred, Effect, type Scope } from "effect"
+import { Socket } from "effect/socket"
+import { destroyedNotice, formatRequest, LineDecoder, parseAnswer, type Refusal } from "./ControlProtocol.ts"
+import { fitsSockets, type RunDirectory } from "./RunDirectory.ts"
+
+/** The host refused. */
+export class Refused extends Data.TaggedError("Refused")<Refusal> {}
+
+/** A refusal as the system's, for people: `what` is what was asked for. */
+export const refusalBy = ({ code, text }: Refused, what: string): SystemRefusal => new SystemRefusal({ call: what, code, hint: text })
+
+/** A connection to the host. */
+export interface ControlClient {
+  /** Asks the host; the answer's words. */
+  readonly ask: (operation: string, ...words: ReadonlyArray<string | number>) => Effect.Effect<ReadonlyArray<string>, Refused | HostLost>
+}
+
+/** Connects to the host of a directory. */
+export const connectControl = Effect.fnUntraced(function*(options: {
+  readonly directory: RunDirectory
+  readonly hint: string
+  /** Called when the host tells that this process's domain was destroyed. */
+  readonly destroyed?: () => void
+}): Effect.fn.Return<ControlClient, HostMissing, Scope.Scope> {
+  const { directory, hint } = options
+  const missing = new HostMissing({ host: directory.path, hint })
+  if (!fitsSockets(directory)) return yield* missing
+  const socket = yield* NodeSocket.makeNet({ path: directory.control })
+  const pull = yield* Effect.mapError(Socket.readerBytes(socket), () => missing)
+  const writer = yield* socket.writer
+  const pending = new Map<number, Deferred.Deferred<ReadonlyArray<string>, Refused | HostLost>>()
+  const lines = new LineDecoder()
+  let lastId = 0
+  let lost: HostLost | undefined
+
+  const lose = (host: string) =>
+    Effect.gen(function*() {
+      lost ??= new HostLost({ host })
+      for (const waiting of pending.values()) yield* Deferred.fail(waiting, lost)
+      pending.clear()
+    })
+
+  const receive = Effect.gen(function*() {
+    while (true) {
+      for (const chunk of yield* pull) {
+        for (const line of lines.feed(chunk) ?? []) {
+          const answer = parseAnswer(line)
+          if (answer === undefined) {
+            if (line !== destroyedNotice) continue
+            options.destroyed?.()
+            return yield* lose(`${directory.path}, domain and all,`)
+          }
+          const waiting = pending.get(answer.id)
+          pending.delete(answer.id)
+          if (waiting !== undefined) {
+            yield* answer._tag === "Ok" ? Deferred.succeed(waiting, answer.words) : Deferred.fail(waiting, new Refused(answer.refusal))
+          }
+        }
+      }
+    }
+  })
+  yield* receive.pipe(Effect.catch(() => lose(directory.path)), Effect.forkScoped)
+  yield* Effect.addFinalizer(() => lose(directory.path))
+
+  return {
+    ask: (operation, ...words) =>
+      Effect.suspend(() => {
+        if (lost !== undefined) return Effect.fail(lost)
+        lastId = (lastId + 1) % 0x1_0000_0000
+        const waiting = Deferred.makeUnsafe<ReadonlyArray<string>, Refused | HostLost>()
+        pending.set(lastId, waiting)
+        return writer.write(formatRequest(lastId, operation, words)).pipe(
+          Effect.catch(() => lose(directory.path)),
+          Effect.andThen(Deferred.await(waiting))
+        )
+      })
+  }
+})
