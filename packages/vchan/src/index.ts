@@ -1,5 +1,8 @@
 /**
  * vchan: bytes between two Xen domains through rings in shared pages, as libxenvchan does it.
  */
+export * as Handshake from "./Handshake.ts"
+export * from "./RingGeometry.ts"
+export type { Server } from "./Server.ts"
 export * from "./Vchan.ts"
 export * from "./VchanError.ts"

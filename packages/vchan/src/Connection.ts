@@ -1,0 +1,349 @@
+/**
+ * An open vchan: both rings, the port and the live bytes of one connection, joined into the calls of {@link Vchan}.
+ *
+ * Pages, port and watches belong to the Scope that made them; `close` is called before that Scope lets go of them, and no memory is touched
+ * afterwards. The peer's end is noticed in `look`, or told from outside by `end`: then the rest is offered to the reader, and the reason
+ * is given out, once.
+ */
+import type { DomId, Port, PortListener } from "@vchan/xen"
+import { type Array as Arr, Cause, Deferred, Effect, type Pull, Stream } from "effect"
+import type { Consumer, Producer } from "./Ring.ts"
+import { live, type SharedPage } from "./SharedPage.ts"
+import type { Vchan, VchanListener } from "./Vchan.ts"
+import { Closed, PacketTooLong, PeerGone, RingCorrupt, VchanError } from "./VchanError.ts"
+import { WriteQueue } from "./WriteQueue.ts"
+
+/** A fiber that waits for `least` bytes. */
+interface Reader {
+  readonly least: number
+  readonly resume: (effect: Effect.Effect<void, VchanError>) => void
+}
+
+/** The largest piece that `stream` emits. */
+const chunkSize = 64 * 1024
+
+const checkRange = (bytes: Uint8Array, offset: number, length: number): void => {
+  // Bytes published beyond the buffer's end would be old content of the ring.
+  if (offset < 0 || length < 0 || length > bytes.length - offset) {
+    throw new RangeError(`${length} bytes from ${offset} on are not in a buffer of ${bytes.length}`)
+  }
+}
+
+/** One connection. */
+export class Connection implements Vchan, PortListener {
+  readonly role: Vchan["role"]
+  readonly peer: DomId
+  readonly path: string
+  readonly readRing: number
+  readonly writeRing: number
+  private readonly page: SharedPage
+  private readonly producer: Producer
+  private readonly consumer: Consumer
+  private readonly port: Port
+  private readonly other: Vchan["role"]
+
+  private listener: VchanListener | undefined
+  private reader: Reader | undefined
+  private readonly writers: WriteQueue
+  private wantsSpace = false
+  /** How much lay there when the listener last took nothing: it is not asked again for the same bytes. */
+  private refused = 0
+  private met: boolean
+  private error: VchanError | undefined
+  private told = false
+  private readonly meeting = Deferred.makeUnsafe<void, VchanError>()
+  private readonly ending = Deferred.makeUnsafe<VchanError>()
+
+  constructor(options: {
+    readonly role: Vchan["role"]
+    readonly peer: DomId
+    readonly path: string
+    readonly page: SharedPage
+    readonly producer: Producer
+    readonly consumer: Consumer
+    readonly port: Port
+  }) {
+    this.role = options.role
+    this.peer = options.peer
+    this.path = options.path
+    this.page = options.page
+    this.producer = options.producer
+    this.consumer = options.consumer
+    this.port = options.port
+    this.other = options.role === "server" ? "client" : "server"
+    this.readRing = options.consumer.size
+    this.writeRing = options.producer.size
+    // The server was there first: a client has met it by having come.
+    this.met = options.role === "client"
+    this.writers = new WriteQueue((bytes, offset, length, least) => this.put(bytes, offset, length, least))
+  }
+
+  /** Waits until the peer has connected. A client that came and is gone already has connected too. */
+  readonly connected: Effect.Effect<void, VchanError> = Deferred.await(this.meeting)
+
+  readonly ended: Effect.Effect<VchanError> = Deferred.await(this.ending)
+
+  /** Whether the peer is still awaited, is there as far as is known, or has said goodbye. */
+  get phase(): "waiting" | "connected" | "left" {
+    return this.error?.reason._tag === "PeerGone" ? "left" : this.met ? "connected" : "waiting"
+  }
+
+  /** The own indexes of both rings. */
+  get positions(): { readonly reading: number; readonly writing: number } {
+    return { reading: this.consumer.position, writing: this.producer.position }
+  }
+
+  /** Starts to answer the port. */
+  start(): void {
+    this.port.listenUnsafe(this)
+    this.port.expectUnsafe()
+  }
+
+  /** The connection is over. Only the first reason counts. */
+  end(reason: VchanError["reason"]): void {
+    // A peer that said goodbye before its domain or its keys vanished has closed, no more.
+    if (this.error === undefined && reason._tag === "DomainGone") this.checkLive()
+    if (this.error !== undefined) return
+    // The live byte, or the news of the end, was read before the index is read here: nothing that the peer wrote earlier is missed.
+    this.consumer.freeze()
+    const found = this.corruption() ?? reason
+    this.error = new VchanError({ domid: this.peer, path: this.path, reason: found })
+    if (this.met && (found._tag === "RingCorrupt" || found._tag === "Closed")) {
+      this.page.setLive(this.role, live.gone)
+      this.port.notifyUnsafe()
+    }
+    queueMicrotask(this.settle)
+  }
+
+  /** Ends the connection and lets go of its memory. What was not read by now counts as read. */
+  close(): void {
+    this.end(new Closed())
+    this.consumer.skip()
+    this.consumer.close()
+    this.producer.close()
+  }
+
+  look(): boolean {
+    if (this.error !== undefined) return false
+    this.checkLive()
+    let worked = false
+    if (this.listener !== undefined) {
+      worked = this.offer(this.listener)
+    } else if (this.reader !== undefined && this.available() >= this.reader.least) {
+      this.resumeReader()
+      worked = true
+    }
+    if (!this.writers.empty) worked = this.writers.pump() || worked
+    if (this.wantsSpace && this.listener !== undefined && this.spaceUnsafe() > 0) {
+      this.wantsSpace = false
+      this.listener.writable()
+      worked = true
+    }
+    return worked
+  }
+
+  arm(): boolean {
+    if (this.error !== undefined) return false
+    if (this.listener !== undefined || this.reader !== undefined) this.consumer.request()
+    const wanted = this.writers.empty ? Number(this.wantsSpace) : this.writers.wanted
+    if (wanted > 0) this.producer.request()
+    // Asked first, looked then: whatever the peer did before it could see the request is found here.
+    this.checkLive()
+    if (this.listener !== undefined && this.available() > this.refused) return true
+    if (this.reader !== undefined && this.available() >= this.reader.least) return true
+    return wanted > 0 && this.space() >= wanted
+  }
+
+  readonly readInto = (buffer: Uint8Array): Effect.Effect<number, VchanError> =>
+    Effect.suspend(() => {
+      const count = this.readUnsafe(buffer, 0, buffer.length)
+      if (count > 0 || buffer.length === 0) return Effect.succeed(count)
+      if (this.error !== undefined) return Effect.fail(this.error)
+      return Effect.flatMap(this.wait(1), () => this.readInto(buffer))
+    })
+
+  readonly receive = (buffer: Uint8Array): Effect.Effect<void, VchanError> =>
+    Effect.suspend(() => {
+      if (buffer.length > this.readRing) return this.tooLong(buffer.length, this.readRing)
+      if (this.take(buffer, 0, buffer.length, buffer.length) === buffer.length) return Effect.void
+      if (this.error !== undefined) return Effect.fail(this.error)
+      return Effect.flatMap(this.wait(buffer.length), () => this.receive(buffer))
+    })
+
+  readonly write = (bytes: Uint8Array): Effect.Effect<void, VchanError> => this.submit(bytes, false)
+
+  readonly send = (bytes: Uint8Array): Effect.Effect<void, VchanError> =>
+    Effect.suspend(() => bytes.length > this.writeRing ? this.tooLong(bytes.length, this.writeRing) : this.submit(bytes, true))
+
+  private readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, VchanError> = Effect.suspend(() => {
+    const available = Math.min(this.availableUnsafe(), chunkSize)
+    if (available > 0) {
+      const chunk = new Uint8Array(available)
+      return Effect.succeed([chunk.subarray(0, this.readUnsafe(chunk, 0, available))] as const)
+    }
+    if (this.error === undefined) return Effect.flatMap(this.wait(1), () => this.pull)
+    return this.error.reason._tag === "PeerGone" ? Cause.done() : Effect.fail(this.error)
+  })
+
+  readonly stream: Stream.Stream<Uint8Array, VchanError> = Stream.fromPull(Effect.succeed(this.pull))
+
+  readonly availableUnsafe = (): number => this.available()
+
+  readonly spaceUnsafe = (): number => this.error === undefined && this.writers.empty ? this.space() : 0
+
+  readonly readUnsafe = (buffer: Uint8Array, offset: number, length: number): number => {
+    checkRange(buffer, offset, length)
+    return this.take(buffer, offset, length, 0)
+  }
+
+  readonly writeUnsafe = (bytes: Uint8Array, offset: number, length: number): number => {
+    checkRange(bytes, offset, length)
+    return this.writers.empty ? this.put(bytes, offset, length, 0) : 0
+  }
+
+  readonly wantSpaceUnsafe = (): void => {
+    if (this.error !== undefined) return
+    this.wantsSpace = true
+    this.port.expectUnsafe()
+  }
+
+  readonly listenUnsafe = (listener: VchanListener): void => {
+    this.listener = listener
+    this.refused = 0
+    this.resumeReader()
+    if (this.error === undefined) this.port.expectUnsafe()
+    else queueMicrotask(this.settle)
+  }
+
+  /** Gives the end out to all who wait. Not within the call that found the end: the caller may be one of them. */
+  private readonly settle = (): void => {
+    const { error, listener } = this
+    if (error === undefined) return
+    Deferred.doneUnsafe(this.meeting, Effect.fail(error))
+    Deferred.doneUnsafe(this.ending, Effect.succeed(error))
+    this.writers.fail(error)
+    this.resumeReader()
+    if (listener === undefined || this.told) return
+    this.told = true
+    while (this.offer(listener));
+    listener.ended(error)
+  }
+
+  /** Offers what there is to the listener; true when it took some. */
+  private offer(listener: VchanListener): boolean {
+    const available = this.available()
+    if (available <= this.refused) return false
+    const before = this.consumer.position
+    listener.readable()
+    const took = this.consumer.position !== before
+    this.refused = took ? 0 : available
+    return took
+  }
+
+  private resumeReader(): void {
+    const reader = this.reader
+    this.reader = undefined
+    reader?.resume(Effect.void)
+  }
+
+  /** Waits until `least` bytes are there, or the connection has ended. */
+  private wait(least: number): Effect.Effect<void, VchanError> {
+    return Effect.callback((resume) => {
+      if (this.reader !== undefined || this.listener !== undefined) return resume(Effect.die(new Error("a vchan has one reader at a time")))
+      if (this.error !== undefined) return resume(Effect.void)
+      const reader: Reader = { least, resume }
+      this.reader = reader
+      this.port.expectUnsafe()
+      return Effect.sync(() => {
+        if (this.reader === reader) this.reader = undefined
+      })
+    })
+  }
+
+  private submit(bytes: Uint8Array, whole: boolean): Effect.Effect<void, VchanError> {
+    return Effect.suspend(() => {
+      if (this.error !== undefined) return Effect.fail(this.error)
+      if (bytes.length === 0) return Effect.void
+      if (this.writers.empty && this.put(bytes, 0, bytes.length, bytes.length) === bytes.length) return Effect.void
+      return Effect.callback<void, VchanError>((resume) => {
+        if (this.error !== undefined) return resume(Effect.fail(this.error))
+        const leave = this.writers.add({ bytes, offset: 0, whole, resume })
+        this.port.expectUnsafe()
+        return Effect.sync(leave)
+      })
+    })
+  }
+
+  private put(bytes: Uint8Array, offset: number, length: number, least: number): number {
+    if (this.error === undefined && this.page.isGone(this.other)) this.checkLive()
+    if (this.error !== undefined) return 0
+    const count = this.producer.write(bytes, offset, length, least)
+    if (count === 0) {
+      this.checkRings()
+      return 0
+    }
+    if (this.producer.takeNotify()) this.port.notifyUnsafe()
+    if (this.listener !== undefined || this.reader !== undefined) this.port.expectUnsafe()
+    return count
+  }
+
+  private take(buffer: Uint8Array, offset: number, length: number, least: number): number {
+    const count = this.consumer.read(buffer, offset, length, least)
+    if (count === 0) {
+      this.checkRings()
+      return 0
+    }
+    if (this.consumer.takeNotify()) this.port.notifyUnsafe()
+    if (this.refused > 0) {
+      // The listener takes again: it is to be offered the rest.
+      this.refused = 0
+      if (this.error === undefined) this.port.expectUnsafe()
+    }
+    return count
+  }
+
+  private available(): number {
+    const available = this.consumer.available()
+    if (available === 0) this.checkRings()
+    return available
+  }
+
+  private space(): number {
+    const space = this.producer.space()
+    if (space === 0) this.checkRings()
+    return space
+  }
+
+  private checkLive(): void {
+    const value = this.page.live(this.other)
+    if (value === live.waiting && !this.met) return
+    if (!this.met) {
+      this.met = true
+      Deferred.doneUnsafe(this.meeting, Effect.void)
+    }
+    if (value === live.gone) this.end(new PeerGone())
+    // libxenvchan takes whatever is not 0 for connected, but no honest peer writes anything else.
+    else if (value !== live.connected) this.end(new RingCorrupt({ detail: `the ${this.other}'s live byte is ${value}` }))
+  }
+
+  private checkRings(): void {
+    const found = this.error === undefined ? this.corruption() : undefined
+    if (found !== undefined) this.end(found)
+  }
+
+  private corruption(): RingCorrupt | undefined {
+    const [read, written] = this.role === "server" ? ["left", "right"] : ["right", "left"]
+    const { consumer, producer } = this
+    if (consumer.corrupt !== undefined) {
+      return new RingCorrupt({ detail: `${read}.prod is ${consumer.corrupt} ahead of ${read}.cons in a ring of ${consumer.size} bytes` })
+    }
+    if (producer.corrupt !== undefined) {
+      return new RingCorrupt({ detail: `${written}.cons is ${producer.corrupt} behind ${written}.prod in a ring of ${producer.size} bytes` })
+    }
+    return undefined
+  }
+
+  private tooLong(length: number, ring: number): Effect.Effect<never, VchanError> {
+    return Effect.fail(new VchanError({ domid: this.peer, path: this.path, reason: new PacketTooLong({ length, ring }) }))
+  }
+}

@@ -1,0 +1,45 @@
+/**
+ * How a side learns that its peer's whole domain is gone: no live byte changes then and no event comes, so XenStore has to tell.
+ *
+ * Each source is an Effect that ends with the reason when the peer is gone, and otherwise runs for as long as it is let.
+ */
+import { type DomId, XenStore, type XenStoreError } from "@vchan/xen"
+import { Effect, Option, Stream } from "effect"
+import { readKey } from "./Advert.ts"
+import { DomainGone, type VchanError } from "./VchanError.ts"
+
+type Reason = VchanError["reason"]
+
+/** How often a key is looked at where this domain has no watch left to spend on it. */
+const lookInterval = "1 second"
+
+/** Waits until a key is gone that goes with the peer: in its tree, or owned by it. */
+export const keyGone = (key: string): Effect.Effect<Reason, never, XenStore> =>
+  Effect.gen(function*() {
+    const store = yield* XenStore
+    const outOfWatches = (error: XenStoreError) => error.code === "E2BIG"
+    const looks = Stream.catchIf(store.watch(key), outOfWatches, () => Stream.tick(lookInterval))
+    return yield* firstReason(looks, Effect.map(readKey(store, key), Option.isNone))
+  })
+
+/**
+ * Waits until the hypervisor says that a domain is gone. It tells privileged domains only; elsewhere this source stays silent, except that it
+ * notices when the store is lost.
+ */
+export const domainGone = (domid: DomId): Effect.Effect<Reason, never, XenStore> =>
+  Effect.gen(function*() {
+    const store = yield* XenStore
+    return yield* firstReason(store.watch("@releaseDomain"), Effect.map(store.isIntroduced(domid), (introduced) => !introduced))
+  })
+
+const firstReason = (looks: Stream.Stream<unknown, XenStoreError>, gone: Effect.Effect<boolean, XenStoreError>): Effect.Effect<Reason> =>
+  looks.pipe(
+    Stream.mapEffect(() => Effect.catchIf(gone, isRefusal, () => Effect.succeed(false))),
+    Stream.filter((gone) => gone),
+    Stream.runHead,
+    Effect.flatMap(Option.match({ onNone: () => Effect.never, onSome: () => Effect.succeed<Reason>(new DomainGone()) })),
+    Effect.catch((error) => isRefusal(error) ? Effect.never : Effect.succeed<Reason>(error.reason))
+  )
+
+/** The store answers, but does not tell. */
+const isRefusal = (error: XenStoreError): boolean => error.code !== undefined

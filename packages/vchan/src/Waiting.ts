@@ -1,0 +1,60 @@
+/**
+ * Trying again whenever XenStore changes, until the time is over. Nothing is held beyond the wait but what the attempt that worked acquired.
+ */
+import { type DomId, XenStore } from "@vchan/xen"
+import { Data, Duration, Effect, Exit, Option, Scope, Stream } from "effect"
+import { asVchanError } from "./asVchanError.ts"
+import { ServerAbsent, VchanError } from "./VchanError.ts"
+
+/** How long a client waits for its server where nothing else is said. */
+export const defaultTimeout: Duration.Input = "5 seconds"
+
+/** Not every change is to be seen in the store: a port that another client held becomes free without a sign there. */
+const retryInterval = "250 millis"
+
+/** An attempt did not work, but a later one may: with the refusal to tell if none does. */
+export class NotYet extends Data.TaggedError("NotYet")<{ readonly refusal?: VchanError }> {}
+
+/** Runs `attempt` at once, then at each change at or below `watch`, until it works. What failed attempts acquired is released at once. */
+export const untilItWorks = Effect.fnUntraced(function*<A, R>(options: {
+  readonly domid: DomId
+  readonly path: string
+  readonly watch: string
+  readonly timeout: Duration.Input | undefined
+  readonly attempt: Effect.Effect<A, VchanError | NotYet, R>
+}): Effect.fn.Return<A, VchanError, Exclude<R, Scope.Scope> | Scope.Scope | XenStore> {
+  const { domid, path } = options
+  const store = yield* XenStore
+  const timeout = Duration.fromInputUnsafe(options.timeout ?? defaultTimeout)
+  let refusal: VchanError | undefined
+  const attempt = keepIfItWorks(options.attempt).pipe(
+    Effect.map(Option.some),
+    Effect.catchTag("NotYet", (notYet) => {
+      refusal = notYet.refusal
+      return Effect.succeedNone
+    })
+  )
+  const first = yield* attempt
+  if (Option.isSome(first)) return first.value
+  const later = yield* Stream.merge(store.watch(options.watch), Stream.tick(retryInterval)).pipe(
+    Stream.mapError(asVchanError(domid, path)),
+    Stream.mapEffect(() => attempt),
+    Stream.filter(Option.isSome),
+    Stream.runHead,
+    Effect.map(Option.flatten),
+    Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.succeedNone })
+  )
+  if (Option.isSome(later)) return later.value
+  return yield* refusal ?? new VchanError({ domid, path, reason: new ServerAbsent({ waitedMillis: Duration.toMillis(timeout) }) })
+})
+
+/** Hands what was acquired to the surrounding Scope where the effect succeeds, and releases it at once where not. */
+export const keepIfItWorks = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, Exclude<R, Scope.Scope> | Scope.Scope> =>
+  Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    return yield* restore(Scope.provide(effect, scope)).pipe(
+      Effect.onExit((exit) => Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void)
+    )
+  }))
