@@ -1,1 +1,8 @@
-export {}
+/**
+ * Typed RPC between Xen domains: Effect's own `Rpc` and `RpcGroup` definitions, served and called over a vchan.
+ */
+export * from "./Caller.ts"
+export type { LimitOptions } from "./Limits.ts"
+export * from "./RpcError.ts"
+export * from "./ServicePath.ts"
+export type { ServeOptions } from "./serveGroup.ts"

@@ -1,0 +1,248 @@
+/**
+ * The client's side of one connection: it says Hello, sends a request for each call, and resumes the caller straight from the read loop
+ * when its reply comes. No fiber of its own.
+ *
+ * It belongs to the Scope that `VchanRpcClient` made it in. When the connection ends, every call in flight fails, once, and later calls
+ * fail at once. An interrupted call leaves its id taken until the server has answered it, so both sides always agree on what is in flight.
+ */
+import { Closed, type Vchan, VchanError } from "@vchan/vchan"
+import { Array as Arr, Deferred, Effect, Exit, Result, Schema, Stream } from "effect"
+import type { Rpc, RpcGroup } from "effect/rpc"
+import { ClientStream } from "./ClientStream.ts"
+import { type Calls, clientOf, type Method, type MethodCodecs, methodsOf, type Plain } from "./Contract.ts"
+import { chunkCost, countedHeaderLength, FrameType } from "./Frame.ts"
+import { decodeHello, encodeHello } from "./Hello.ts"
+import { type LimitOptions, type Limits, limitsFrom } from "./Limits.ts"
+import {
+  BadReply,
+  CallRefusal,
+  ConnectionLost,
+  FrameTooLarge,
+  HandshakeRefused,
+  HandshakeTimeout,
+  TooManyCalls,
+  UnknownMethod,
+  type VchanRpcError
+} from "./RpcError.ts"
+import { Session, type SessionHandler } from "./Session.ts"
+
+/** What a client asks of a connection. */
+export interface ClientOptions {
+  readonly service: string
+  readonly methods: ReadonlyArray<Method>
+  readonly limits: Limits
+  /** How long the server may take to say Hello, in milliseconds. */
+  readonly helloTimeout: number
+}
+
+/** A call in flight. */
+interface Entry {
+  readonly method: Method
+  id: number
+  /** Takes the call's one end. */
+  readonly settle: (exit: Exit.Exit<unknown, unknown>) => void
+  /** Where a stream's items go. */
+  readonly stream: ClientStream | undefined
+}
+
+const decodeRefusal = Schema.decodeUnknownResult(Schema.fromJsonString(CallRefusal))
+
+class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
+  readonly greeted = Deferred.makeUnsafe<void>()
+  readonly ended = Deferred.makeUnsafe<VchanRpcError>()
+  readonly session: Session
+  private readonly options: ClientOptions
+  private readonly indexes: ReadonlyMap<Method, number>
+  /** The calls that the server has not ended: undefined where nobody waits any more. */
+  private readonly pending = new Map<number, Entry | undefined>()
+  private codecs: ReadonlyArray<MethodCodecs | undefined> = []
+  private peer: Limits | undefined = undefined
+  private nextId = 1
+
+  constructor(vchan: Vchan, options: ClientOptions) {
+    this.options = options
+    this.indexes = new Map(options.methods.map((method, index) => [method, index]))
+    // A client never stops reading: what it has in flight bounds what can wait to be sent.
+    this.session = new Session({ vchan, service: options.service, highWater: Infinity })
+  }
+
+  /** Says Hello and waits for the server's. */
+  readonly open: Effect.Effect<void, VchanRpcError> = Effect.suspend(() => {
+    const { helloTimeout, limits, methods, service } = this.options
+    this.session.open(this)
+    const entries = methods.map(({ fingerprint, name }) => ({ name, fingerprint }))
+    this.session.send(FrameType.Hello, 0, 0, encodeHello({ service, limits, methods: entries }))
+    const silence = Effect.sync(() => this.session.refuse(new HandshakeTimeout({ waitedMillis: helloTimeout })))
+    return Deferred.await(this.greeted).pipe(
+      Effect.timeoutOrElse({ duration: helloTimeout, orElse: () => Effect.andThen(silence, Effect.never) }),
+      Effect.raceFirst(Effect.flip(Deferred.await(this.ended)))
+    )
+  })
+
+  readonly unary = (method: Method, input: unknown): Effect.Effect<unknown, VchanRpcError> =>
+    Effect.callback((resume) => {
+      // The failure codec has read the error: it is the method's own, which the client object's type tells.
+      const settle = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
+      const entry: Entry = { method, id: 0, settle, stream: undefined }
+      const refusal = this.begin(entry, input)
+      if (refusal !== undefined) return resume(refusal)
+      return Effect.sync(() => this.drop(entry))
+    })
+
+  readonly stream = (method: Method, input: unknown): Stream.Stream<unknown, VchanRpcError> =>
+    Stream.unwrap(
+      Effect.map(Effect.acquireRelease(this.openStream(method, input), (entry) => Effect.sync(() => this.drop(entry))), (entry) =>
+        Stream.fromPull(Effect.succeed(entry.stream.pull)))
+    )
+
+  private openStream(method: Method, input: unknown) {
+    return Effect.suspend(() => {
+      const stream = new ClientStream(this.options.limits.window, (count) => this.session.sendNumber(FrameType.Credit, 0, entry.id, count))
+      const entry = { method, id: 0, settle: stream.settle, stream }
+      return this.begin(entry, input) ?? Effect.succeed(entry)
+    })
+  }
+
+  onFrame(type: number, _method: number, id: number, body: Uint8Array): void {
+    if (this.peer === undefined) {
+      if (type === FrameType.Hello) this.hello(body)
+      else this.session.refuse(new HandshakeRefused({ detail: "the first frame sent was no Hello" }))
+      return
+    }
+    const entry = this.pending.get(id)
+    if (entry === undefined && !this.pending.has(id)) return this.session.violation(`a frame of type ${type} for call ${id}, which is not in flight`)
+    switch (type) {
+      case FrameType.Chunk:
+        return entry === undefined ? undefined : this.chunk(entry, body)
+      case FrameType.Success:
+      case FrameType.Failure:
+      case FrameType.Defect:
+      case FrameType.Refusal:
+      case FrameType.End:
+        if (entry !== undefined && type === (entry.stream === undefined ? FrameType.End : FrameType.Success)) {
+          return this.session.violation(`a frame of type ${type} for the method ${entry.method.name}`)
+        }
+        this.pending.delete(id)
+        entry?.settle(this.exit(entry, type, body))
+        return
+      default:
+        return this.session.violation(`a server sent a frame of type ${type}`)
+    }
+  }
+
+  onRoom(): void {}
+
+  onEnded(error: VchanRpcError): void {
+    const entries = [...this.pending.values()]
+    this.pending.clear()
+    for (const entry of entries) entry?.settle(Exit.fail(this.session.error(error.reason, entry.method.name)))
+    Deferred.doneUnsafe(this.ended, Effect.succeed(error))
+  }
+
+  private hello(body: Uint8Array): void {
+    const { limits, methods, service } = this.options
+    const hello = decodeHello(body)
+    if (Result.isFailure(hello)) return this.session.refuse(new HandshakeRefused({ detail: hello.failure }))
+    const theirs = hello.success
+    if (theirs.service !== service) {
+      const detail = `${JSON.stringify(theirs.service.slice(0, 100))} answered, and ${JSON.stringify(service)} was asked for`
+      return this.session.refuse(new HandshakeRefused({ detail }))
+    }
+    const fingerprints = new Map(theirs.methods.map(({ fingerprint, name }) => [name, fingerprint]))
+    this.codecs = methods.map((method) => {
+      const fingerprint = fingerprints.get(method.name)
+      if (fingerprint === undefined) return undefined
+      return fingerprint === method.fingerprint ? method.binary : method.json
+    })
+    this.peer = theirs.limits
+    this.session.setFrameLimit(limits.maxFrame + countedHeaderLength)
+    Deferred.doneUnsafe(this.greeted, Effect.void)
+  }
+
+  /** Sends the request and puts the entry in flight, or tells why not. */
+  private begin(entry: Entry, input: unknown): Effect.Effect<never, VchanRpcError> | undefined {
+    const { method } = entry
+    const { session } = this
+    if (session.ended !== undefined) return Effect.fail(session.error(session.ended.reason, method.name))
+    const index = this.indexes.get(method) ?? 0
+    const codecs = this.codecs[index]
+    if (codecs === undefined || this.peer === undefined) return Effect.fail(session.error(new UnknownMethod(), method.name))
+    const { maxCalls, maxFrame } = this.peer
+    if (this.pending.size >= maxCalls) return Effect.fail(session.error(new TooManyCalls({ limit: maxCalls }), method.name))
+    let payload: unknown
+    try {
+      payload = method.makePayload(input)
+    } catch (defect) {
+      return Effect.die(defect)
+    }
+    const body = codecs.payload.encode(payload)
+    if (Result.isFailure(body)) return Effect.die(new Error(`the payload of ${method.name} cannot be encoded: ${body.failure}`))
+    const { length } = body.success
+    if (length > maxFrame) {
+      return Effect.fail(session.error(new FrameTooLarge({ what: "payload", length, limit: maxFrame }), method.name))
+    }
+    while (this.pending.has(this.nextId)) this.nextId = (this.nextId + 1) >>> 0
+    entry.id = this.nextId
+    this.nextId = (this.nextId + 1) >>> 0
+    this.pending.set(entry.id, entry)
+    session.send(FrameType.Request, index, entry.id, body.success)
+    return undefined
+  }
+
+  /** The caller no longer waits. The id stays taken until the server has ended the call. */
+  private drop(entry: Entry): void {
+    if (this.pending.get(entry.id) !== entry) return
+    this.pending.set(entry.id, undefined)
+    this.session.sendEmpty(FrameType.Interrupt, 0, entry.id)
+  }
+
+  private chunk(entry: Entry, body: Uint8Array): void {
+    const { method, stream } = entry
+    if (stream === undefined) return this.session.violation(`items for the method ${method.name}, which has none`)
+    const items = this.codecsOf(method).success.decode(body)
+    if (Result.isSuccess(items) && Array.isArray(items.success) && Arr.isReadonlyArrayNonEmpty(items.success)) {
+      const cost = chunkCost(body.length, items.success.length)
+      if (stream.mayTake(cost)) return stream.take(items.success, cost)
+      return this.session.violation(`more items of ${method.name} than its window of ${stream.window} bytes takes`)
+    }
+    const detail = Result.isFailure(items) ? items.failure : "a chunk without items"
+    this.drop(entry)
+    entry.settle(Exit.fail(this.session.error(new BadReply({ detail }), method.name)))
+  }
+
+  private exit({ method }: Entry, type: number, body: Uint8Array): Exit.Exit<unknown, unknown> {
+    if (type === FrameType.End) return Exit.void
+    const bad = (detail: string) => Exit.fail(this.session.error(new BadReply({ detail }), method.name))
+    if (type === FrameType.Refusal) {
+      const reason = decodeRefusal(new TextDecoder().decode(body))
+      return Result.isSuccess(reason) ? Exit.fail(this.session.error(reason.success, method.name)) : bad(reason.failure.message)
+    }
+    if (type === FrameType.Defect) {
+      const defect = method.defect.decode(body)
+      return Exit.die(Result.isSuccess(defect) ? defect.success : new Error(`the handler of ${method.name} died`))
+    }
+    const codecs = this.codecsOf(method)
+    const value = (type === FrameType.Success ? codecs.success : codecs.failure).decode(body)
+    if (Result.isFailure(value)) return bad(value.failure)
+    return type === FrameType.Success ? Exit.succeed(value.success) : Exit.fail(value.success)
+  }
+
+  private codecsOf(method: Method): MethodCodecs {
+    return this.codecs[this.indexes.get(method) ?? 0] ?? method.json
+  }
+}
+
+/** A client of a group over an open vchan. When its Scope ends, what is in flight fails and the session ends; the vchan is the caller's. */
+export const clientOver = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
+  vchan: Vchan,
+  options: LimitOptions & { readonly service: string; readonly helloTimeout: number }
+) {
+  const { helloTimeout, service } = options
+  const methods = methodsOf<Rpcs>(group)
+  const engine = new ClientEngine(vchan, { service, methods, limits: limitsFrom(options), helloTimeout })
+  const closed = new VchanError({ domid: vchan.peer, path: vchan.path, reason: new Closed() })
+  yield* Effect.addFinalizer(() => Effect.sync(() => engine.session.end(new ConnectionLost({ error: closed }))))
+  yield* engine.open
+  return { client: clientOf<Rpcs, VchanRpcError>(methods, engine), ended: Deferred.await(engine.ended) }
+})

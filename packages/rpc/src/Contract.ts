@@ -1,0 +1,189 @@
+/**
+ * The one place that looks into Effect's `Rpc` definitions, which Effect calls unstable: it makes plain tables of methods and handlers of
+ * them for both engines. Owns nothing.
+ */
+import { Context, Effect, type Queue, Schema, type Scope, Stream } from "effect"
+import type { Cause } from "effect"
+import { Headers } from "effect/http"
+import { Rpc, type RpcClient, type RpcGroup, RpcMessage, type RpcMiddleware, RpcSchema } from "effect/rpc"
+import { binary, type Codec, fingerprint, json, type PlainSchema } from "./Codec.ts"
+
+/** A method's codecs, all binary or all JSON. */
+export interface MethodCodecs {
+  readonly payload: Codec
+  /** The value of a unary call; an array of items of a stream. */
+  readonly success: Codec
+  /** The typed errors: the method's own, its stream's and its middlewares'. */
+  readonly failure: Codec
+}
+
+/** A method as the engines see it. */
+export interface Method {
+  readonly name: string
+  readonly isStream: boolean
+  readonly fingerprint: string
+  /** When both sides have the same fingerprint. */
+  readonly binary: MethodCodecs
+  /** When they have not. */
+  readonly json: MethodCodecs
+  /** What may be told of a handler that died; JSON always. */
+  readonly defect: Codec
+  /** Builds the payload as its schema's `make` does. Throws where the value is none. */
+  readonly makePayload: (input: unknown) => unknown
+}
+
+/** What a handler's run is given beside the payload. */
+export interface CallFacts {
+  readonly client: Rpc.ServerClient
+  readonly id: number
+  /** Takes a stream's items; done when more may come. */
+  readonly emit: (values: ReadonlyArray<unknown>) => Effect.Effect<void>
+}
+
+/** A handler's run, with its middlewares around it. It may give a Deferred: the call's value comes late then. */
+export interface Run {
+  readonly effect: Effect.Effect<unknown, unknown, Scope.Scope>
+  readonly uninterruptible: boolean
+}
+
+/** A method with what serves it. */
+export interface ServedMethod extends Method {
+  /** The services that the handler was built with. */
+  readonly context: Context.Context<never>
+  /** Never throws: a handler that does has died. */
+  readonly run: (payload: unknown, facts: CallFacts) => Run
+}
+
+/** Allows a group whose schemas need no services. */
+export type Plain<Rpcs extends Rpc.Any> = [Rpc.Services<Rpcs>] extends [never] ? unknown : {
+  readonly "schemas of a vchan service cannot need services": Rpc.Services<Rpcs>
+}
+
+const refuse = (name: string, why: string): never => {
+  throw new Error(`the method ${name} cannot be called over a vchan: ${why}`)
+}
+
+// `Plain`, in the signatures of all that is public, lets no other schemas in.
+const plain = (schema: Schema.Top): PlainSchema => schema as PlainSchema
+
+const methodOf = (rpc: Rpc.AnyWithProps): Method => {
+  const stream = RpcSchema.isStreamSchema(rpc.successSchema) ? rpc.successSchema : undefined
+  const errors = new Set([rpc.errorSchema])
+  if (stream !== undefined) errors.add(stream.error)
+  for (const middleware of rpc.middlewares) errors.add(middleware.error)
+  const options = Context.get(rpc.annotations, Rpc.ParseOptions)
+  const payload = plain(rpc.payloadSchema)
+  const success = stream === undefined ? plain(rpc.successSchema) : Schema.Array(plain(stream.success))
+  const failure = Schema.Union(Array.from(errors, plain))
+  const codecs = (make: typeof binary): MethodCodecs => ({
+    payload: make(payload, options),
+    success: make(success, options),
+    failure: make(failure, options)
+  })
+  try {
+    return {
+      name: rpc._tag,
+      isStream: stream !== undefined,
+      fingerprint: [stream === undefined ? "unary" : "stream", ...[payload, success, failure].map(fingerprint)].join(" "),
+      binary: codecs(binary),
+      json: codecs(json),
+      defect: json(plain(rpc.defectSchema), {}),
+      makePayload: (input) => rpc.payloadSchema.make(input)
+    }
+  } catch (error) {
+    return refuse(rpc._tag, error instanceof Error ? error.message : String(error))
+  }
+}
+
+const definitions = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGroup<Rpcs>): ReadonlyArray<Rpc.AnyWithProps> =>
+  Array.from(group.requests.values(), (rpc: Rpc.Any) => rpc as Rpc.AnyWithProps)
+
+/** The methods of a group that is called. Throws, naming the method, where one cannot be called over a vchan. */
+export const methodsOf = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGroup<Rpcs>): ReadonlyArray<Method> =>
+  definitions(group).map((rpc) => {
+    for (const middleware of rpc.middlewares) {
+      if (middleware.requiredForClient) refuse(rpc._tag, `the middleware ${middleware.key} has a client's half, which is not supported`)
+    }
+    return methodOf(rpc)
+  })
+
+type HandlerResult = ReturnType<Rpc.Handler<string>["handler"]>
+
+// Inside an engine the error is what the failure codec takes; middlewares are typed for the group's own errors.
+type Handling = Effect.Effect<RpcMiddleware.SuccessValue, unknown, Scope.Scope>
+
+const streamOf = (result: HandlerResult): Stream.Stream<unknown, unknown> =>
+  Effect.isEffect(result)
+    ? Stream.unwrap(Effect.map(result, (queue) => Stream.fromQueue(queue as Queue.Dequeue<unknown, Cause.Done>)))
+    : result
+
+const effectOf = (result: HandlerResult): Effect.Effect<unknown, unknown> =>
+  Effect.isEffect(result) ? result : Effect.die(new Error("a handler of a unary method gave a stream"))
+
+/** The methods of a group with their handlers and middlewares, which `services` holds. */
+export const servedMethodsOf = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs>,
+  services: Context.Context<Rpc.ToHandler<Rpcs> | Rpc.Middleware<Rpcs>>
+): ReadonlyArray<ServedMethod> =>
+  definitions(group).map((rpc) => {
+    const method = methodOf(rpc)
+    const handler: Rpc.Handler<string> | undefined = services.mapUnsafe.get(rpc.key)
+    if (handler === undefined) return refuse(rpc._tag, "it has no handler: provide the group's toLayer")
+    const middlewares = Array.from(rpc.middlewares, (key) => Context.getUnsafe(services, key))
+    return {
+      ...method,
+      context: handler.context,
+      run: (payload, { client, id, emit }) => {
+        const options = { client, requestId: RpcMessage.RequestId(id), headers: Headers.empty, rpc, payload }
+        let result: HandlerResult
+        let uninterruptible = false
+        try {
+          const answer: object = handler.handler(payload, options)
+          uninterruptible = Rpc.isWrapper(answer) && answer.uninterruptible
+          result = Rpc.unwrap(answer) as HandlerResult
+        } catch (defect) {
+          return { effect: Effect.die(defect), uninterruptible }
+        }
+        const handled: Effect.Effect<unknown, unknown> = method.isStream ? Stream.runForEachArray(streamOf(result), emit) : effectOf(result)
+        let effect = handled as Handling
+        for (const middleware of middlewares) effect = middleware(effect, options)
+        return { effect, uninterruptible }
+      }
+    }
+  })
+
+/** What a client's engine does for a method. */
+export interface Calls<E> {
+  readonly unary: (method: Method, input: unknown) => Effect.Effect<unknown, E>
+  readonly stream: (method: Method, input: unknown) => Stream.Stream<unknown, E>
+}
+
+interface CallOptions {
+  readonly headers?: Headers.Input | undefined
+  readonly discard?: boolean | undefined
+  readonly asQueue?: boolean | undefined
+  readonly streamBufferSize?: number | undefined
+}
+
+const unsupported = (method: Method, options: CallOptions): Effect.Effect<never> | undefined => {
+  if (options.discard === true) return Effect.die(new Error(`${method.name}: a call over a vchan cannot be discarded: fork it`))
+  if (options.headers !== undefined) return Effect.die(new Error(`${method.name}: a call over a vchan carries no headers`))
+  return undefined
+}
+
+/** Effect's own client object for a group, made of an engine's calls. */
+export const clientOf = <Rpcs extends Rpc.Any, E>(
+  methods: ReadonlyArray<Method>,
+  calls: Calls<E>
+): RpcClient.RpcClient<Rpcs, E> => {
+  const unary = (method: Method) => (input: unknown, options: CallOptions = {}) =>
+    unsupported(method, options) ?? calls.unary(method, input)
+  const stream = (method: Method) => (input: unknown, options: CallOptions = {}) => {
+    const problem = unsupported(method, options)
+    const items = problem === undefined ? calls.stream(method, input) : Stream.fromEffect(problem)
+    return options.asQueue === true ? Stream.toQueue(items, { capacity: options.streamBufferSize ?? 16 }) : items
+  }
+  const client = Object.fromEntries(methods.map((method) => [method.name, (method.isStream ? stream : unary)(method)]))
+  // The types of the group and the table come from the same definitions; no type can follow from one to the other.
+  return client as RpcClient.RpcClient<Rpcs, E>
+}

@@ -1,0 +1,151 @@
+/**
+ * What can go wrong with a call that is no error of the called service: one error class with a tagged `reason`, naming the domain, the
+ * service and the method.
+ */
+import { VchanError } from "@vchan/vchan"
+import { DomId } from "@vchan/xen"
+import { Schema } from "effect"
+
+/** No connection could be made to the domain. */
+export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectFailed", {
+  error: VchanError
+}) {
+  override get message(): string {
+    return `could not connect: ${this.error.message}`
+  }
+}
+
+/** The connection ended before the call did. Whether the handler ran is not known. */
+export class ConnectionLost extends Schema.TaggedError<ConnectionLost>()("ConnectionLost", {
+  error: VchanError
+}) {
+  override get message(): string {
+    return `the connection was lost: ${this.error.message}`
+  }
+}
+
+/** The two sides cannot talk: not the protocol, not the version, or not the service that was asked for. */
+export class HandshakeRefused extends Schema.TaggedError<HandshakeRefused>()("HandshakeRefused", {
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `the connection was refused: ${this.detail}`
+  }
+}
+
+/** The other side connected and then said nothing. */
+export class HandshakeTimeout extends Schema.TaggedError<HandshakeTimeout>()("HandshakeTimeout", {
+  waitedMillis: Schema.Number
+}) {
+  override get message(): string {
+    return `no Hello after ${this.waitedMillis} ms: is it a vchan-rpc peer, and is it alive?`
+  }
+}
+
+/** The server has no such method. */
+export class UnknownMethod extends Schema.TaggedError<UnknownMethod>()("UnknownMethod", {}) {
+  override get message(): string {
+    return "the server has no such method: is it of another version?"
+  }
+}
+
+/** The payload is not what the server's schema of the method wants. The handler did not run. */
+export class BadPayload extends Schema.TaggedError<BadPayload>()("BadPayload", {
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `the server could not read the payload: ${this.detail}`
+  }
+}
+
+/** The reply is not what this side's schema of the method wants. */
+export class BadReply extends Schema.TaggedError<BadReply>()("BadReply", {
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `the reply could not be read: ${this.detail}`
+  }
+}
+
+/** A payload, a reply or one item of a stream is longer than the side that would receive it takes. */
+export class FrameTooLarge extends Schema.TaggedError<FrameTooLarge>()("FrameTooLarge", {
+  what: Schema.Literals(["payload", "reply", "item"]),
+  length: Schema.Int,
+  limit: Schema.Int
+}) {
+  override get message(): string {
+    return `the ${this.what} takes ${this.length} bytes, and the receiver takes ${this.limit}: raise its maxFrame, or send less at once`
+  }
+}
+
+/** As many calls as the server allows are in flight on this connection. */
+export class TooManyCalls extends Schema.TaggedError<TooManyCalls>()("TooManyCalls", {
+  limit: Schema.Int
+}) {
+  override get message(): string {
+    return `${this.limit} calls are in flight, which is the server's limit: wait for some to end, or raise its maxCalls`
+  }
+}
+
+/** The handler was interrupted by its own side, as when the server shuts down. */
+export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted", {}) {
+  override get message(): string {
+    return "the server ended the call before it was done"
+  }
+}
+
+/** One side sent what the protocol does not allow, and the connection is closed. */
+export class ProtocolViolation extends Schema.TaggedError<ProtocolViolation>()("ProtocolViolation", {
+  /** Who broke it, as the side that noticed tells. */
+  by: Schema.Literals(["this side", "the peer"]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return `${this.by} broke the protocol (${this.detail}): the connection is closed`
+  }
+}
+
+/** Why the engine failed a call or a connection. */
+export const VchanRpcReason = Schema.Union([
+  ConnectFailed,
+  ConnectionLost,
+  HandshakeRefused,
+  HandshakeTimeout,
+  UnknownMethod,
+  BadPayload,
+  BadReply,
+  FrameTooLarge,
+  TooManyCalls,
+  Interrupted,
+  ProtocolViolation
+])
+
+/** Why the engine failed a call or a connection. */
+export type VchanRpcReason = typeof VchanRpcReason.Type
+
+/** Why a server's engine answers a call in the handler's place: the body of a Refusal. */
+export const CallRefusal = Schema.Union([UnknownMethod, BadPayload, FrameTooLarge, TooManyCalls, Interrupted])
+
+/** Why a server's engine answers a call in the handler's place. */
+export type CallRefusal = typeof CallRefusal.Type
+
+/** Why one side closes the connection: the body of a Goodbye. */
+export const ConnectionRefusal = Schema.Union([HandshakeRefused, HandshakeTimeout, ProtocolViolation])
+
+/** Why one side closes the connection. */
+export type ConnectionRefusal = typeof ConnectionRefusal.Type
+
+/** A call over a vchan failed, or its connection could not be made or ended. */
+export class VchanRpcError extends Schema.TaggedError<VchanRpcError>()("VchanRpcError", {
+  /** The peer's domid. */
+  domid: DomId,
+  service: Schema.String,
+  /** The method called; absent where the whole connection is meant. */
+  method: Schema.optionalKey(Schema.String),
+  reason: VchanRpcReason
+}) {
+  override get message(): string {
+    const name = this.method === undefined ? this.service : `${this.service}.${this.method}`
+    return `${name} with domain ${this.domid}: ${this.reason.message}`
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * A group's handlers as one function of an open vchan: what a listener runs for each client. Owns nothing; what it gives to run owns one
+ * connection.
+ */
+import type { Vchan } from "@vchan/vchan"
+import { Duration, Effect } from "effect"
+import { Rpc, type RpcGroup } from "effect/rpc"
+import { type Plain, servedMethodsOf } from "./Contract.ts"
+import { type LimitOptions, limitsFrom } from "./Limits.ts"
+import { serveVchan } from "./ServerEngine.ts"
+
+/** How a service is served. */
+export interface ServeOptions extends LimitOptions {
+  /** The service's name: 1 to 64 of the signs `A-Z a-z 0-9 - _ @`. */
+  readonly service: string
+  /** How long a client that has connected may take to say Hello: 5 seconds where left out. */
+  readonly helloTimeout?: Duration.Input | undefined
+  /** The bytes of replies that may wait for one client before nothing more is read from it: 1 MiB where left out. */
+  readonly highWater?: number | undefined
+}
+
+/** What a served group needs: its handlers and its middlewares. */
+export type Served<Rpcs extends Rpc.Any> = Rpc.ToHandler<Rpcs> | Rpc.Middleware<Rpcs>
+
+/** Builds the function. Dies, naming the method, where the group cannot be served over a vchan. */
+export const serveGroup = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
+  options: ServeOptions
+) {
+  const services = yield* Effect.context<Served<Rpcs>>()
+  const methods = servedMethodsOf<Rpcs>(group, services)
+  const serverOptions = {
+    service: options.service,
+    methods: new Map(methods.map((method) => [method.name, method])),
+    limits: limitsFrom(options),
+    helloTimeout: Duration.toMillis(options.helloTimeout ?? Duration.seconds(5)),
+    highWater: options.highWater ?? 1024 * 1024
+  }
+  let connections = 0
+  return (vchan: Vchan): Effect.Effect<void> =>
+    Effect.flatMap(
+      Effect.suspend(() => serveVchan(vchan, serverOptions, new Rpc.ServerClient(connections++))),
+      (error) => {
+        const honest = error.reason._tag === "ConnectionLost"
+        return (honest ? Effect.logDebug : Effect.logWarning)(error.message)
+      }
+    )
+})
