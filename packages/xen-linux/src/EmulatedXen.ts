@@ -38,7 +38,10 @@ const join = Effect.fnUntraced(function*(
       destroyed: () => mapped.forEach((isolate) => isolate())
     })
     const joined = options?.domid === undefined ? [] : [options.domid]
-    const [domid = 0, queue = 0] = (yield* control.ask("join", ...joined)).map(Number)
+    const [domid = 0, queue = 0] = yield* Effect.acquireRelease(
+      Effect.map(control.ask("join", ...joined), (words) => words.map(Number)),
+      () => Effect.ignore(control.ask("leave"))
+    )
     const grants = yield* makeGrantTable({ control, directory, mapped })
     const events = yield* makeEventChannel({ control, directory, queue, spinMicros: options?.spinMicros ?? defaultSpinMicros })
     return { domid, events, grants }

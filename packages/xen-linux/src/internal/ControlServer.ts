@@ -5,7 +5,7 @@
  * released. A line that is no request ends the connection; a request that cannot be granted is refused, and that is all.
  */
 import type { DomId, Guest, SystemRefusal } from "@vchan/xen"
-import { Deferred, Effect, Schema, Scope } from "effect"
+import { Deferred, Effect, Exit, Schema, Scope } from "effect"
 import { Socket } from "effect/socket"
 import { HostStatus } from "../HostStatus.ts"
 import { destroyedNotice, formatOk, formatRefusal, LineDecoder, parseRequest, type Refusal, type Request } from "./ControlProtocol.ts"
@@ -19,6 +19,8 @@ export interface ControlHost {
   readonly destroy: (domid: DomId) => Effect.Effect<boolean>
   readonly status: Effect.Effect<HostStatus>
 }
+
+const notJoined = invalid("join a domain first")
 
 const encodeStatus = Schema.encodeEffect(Schema.fromJsonString(HostStatus))
 
@@ -50,19 +52,29 @@ export const serveControl = (host: ControlHost, socket: Socket.Socket): Effect.E
 /** Answers the requests of one connection, which is no process of any domain before it joins one. */
 const makeAnswer = Effect.fnUntraced(function*(host: ControlHost, destroyed: Deferred.Deferred<void>) {
   const scope = yield* Effect.scope
-  let guest: Guest | undefined
+  let process: { readonly guest: Guest; readonly scope: Scope.Closeable } | undefined
 
   const join = Effect.fnUntraced(function*(words: ReadonlyArray<string>) {
-    if (guest !== undefined) return yield* Effect.fail(invalid("this connection has joined a domain already"))
+    if (process !== undefined) return yield* Effect.fail(invalid("this connection has joined a domain already"))
     const domid = words.length === 0 ? undefined : yield* Effect.fromResult(domidIn(words[0]))
-    guest = yield* host.join(domid, destroyed).pipe(Effect.provideService(Scope.Scope, scope), Effect.mapError(refusalOf))
+    const stay = yield* Scope.fork(scope)
+    const guest = yield* host.join(domid, destroyed).pipe(Scope.provide(stay), Effect.mapError(refusalOf))
+    process = { guest, scope: stay }
     return [guest.domid, guest.id]
+  })
+
+  const leave = Effect.suspend(() => {
+    const left = process
+    process = undefined
+    return left === undefined ? Effect.fail(notJoined) : Effect.as(Scope.close(left.scope, Exit.void), [])
   })
 
   const perform = ({ operation, words }: Request): Effect.Effect<ReadonlyArray<string | number>, Refusal> => {
     switch (operation) {
       case "join":
         return join(words)
+      case "leave":
+        return leave
       case "status":
         return host.status.pipe(Effect.flatMap(encodeStatus), Effect.map((json) => [json]), Effect.orDie)
       case "destroy":
@@ -75,7 +87,7 @@ const makeAnswer = Effect.fnUntraced(function*(host: ControlHost, destroyed: Def
     if (Deferred.isDoneUnsafe(destroyed)) return Effect.fail(invalid("this process's domain was destroyed"))
     const asked = guestOperations.get(operation)
     if (asked === undefined) return Effect.fail({ code: "ENOSYS", number: 0, text: "there is no such operation" })
-    return guest === undefined ? Effect.fail(invalid("join a domain first")) : Effect.fromResult(asked(guest, words))
+    return process === undefined ? Effect.fail(notJoined) : Effect.fromResult(asked(process.guest, words))
   }
 
   return (request: Request): Effect.Effect<string> =>

@@ -26,7 +26,7 @@ export const FALLOC_FL_PUNCH_HOLE = 2
 /** `void *mmap(void *, size_t, int, int, int, off_t)`; addresses are bigints, and `off_t` has 64 bits on all that Node runs on. */
 export const mmap: (address: bigint, length: number, protection: number, flags: number, fd: number, offset: number) => bigint = library.func(
   "mmap",
-  "uintptr_t",
+  "void *",
   ["uintptr_t", "size_t", "int", "int", "int", "int64_t"]
 )
 
