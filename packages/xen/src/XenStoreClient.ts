@@ -62,7 +62,10 @@ const payloadOf = (question: Question, reply: Packet): Answer<Uint8Array> => {
 
 const ask = (link: StoreLink, question: Question, late?: (reply: Packet) => void): Answer<Uint8Array> =>
   question.payload.length > maxPayload
-    ? protocol(question, `the request has ${question.payload.length} bytes and at most ${maxPayload} fit: spread the value over several keys`)
+    ? protocol(
+      question,
+      `the request has ${question.payload.length} bytes and at most ${maxPayload} fit: spread the value over several keys`
+    )
     : Effect.flatMap(link.call(requestOf(question), late), (reply) => payloadOf(question, reply))
 
 /** Asks what is not taken back by an interruption, which only ends the waiting for the answer. */
@@ -130,27 +133,29 @@ const namesIn = (question: Question, payload: Uint8Array): Answer<ReadonlyArray<
 }
 
 /** A listing too long for one packet, part by part; from the start again when the node changed in between. */
-const longListing = Effect.fnUntraced(function*(link: StoreLink, question: Question): Effect.fn.Return<ReadonlyArray<string>, XenStoreError> {
-  let listed = ""
-  let generation: string | undefined
-  while (listed.length <= maxListing) {
-    const payload = yield* ask(link, { ...question, payload: encodeStrings([question.path, String(listed.length)]) })
-    const text = decodeText(payload) ?? ""
-    const end = text.indexOf("\0") + 1
-    if (end === 0) return yield* protocol(question, "the store's answer holds no generation")
-    if (generation !== undefined && generation !== text.slice(0, end)) {
-      listed = ""
-      generation = undefined
-      continue
+const longListing = Effect.fnUntraced(
+  function*(link: StoreLink, question: Question): Effect.fn.Return<ReadonlyArray<string>, XenStoreError> {
+    let listed = ""
+    let generation: string | undefined
+    while (listed.length <= maxListing) {
+      const payload = yield* ask(link, { ...question, payload: encodeStrings([question.path, String(listed.length)]) })
+      const text = decodeText(payload) ?? ""
+      const end = text.indexOf("\0") + 1
+      if (end === 0) return yield* protocol(question, "the store's answer holds no generation")
+      if (generation !== undefined && generation !== text.slice(0, end)) {
+        listed = ""
+        generation = undefined
+        continue
+      }
+      generation = text.slice(0, end)
+      const part = text.slice(end)
+      if (part === "\0" || part.endsWith("\0\0")) return yield* namesIn(question, encodeText(listed + part.slice(0, -1)))
+      if (!part.endsWith("\0")) return yield* protocol(question, "the store's answer holds no names")
+      listed += part
     }
-    generation = text.slice(0, end)
-    const part = text.slice(end)
-    if (part === "\0" || part.endsWith("\0\0")) return yield* namesIn(question, encodeText(listed + part.slice(0, -1)))
-    if (!part.endsWith("\0")) return yield* protocol(question, "the store's answer holds no names")
-    listed += part
+    return yield* protocol(question, `the names take more than ${maxListing} bytes`)
   }
-  return yield* protocol(question, `the names take more than ${maxListing} bytes`)
-})
+)
 
 const start: Question = { operation: "TRANSACTION_START", path: "", payload: encodeStrings([""]), transactionId: 0 }
 
@@ -224,7 +229,12 @@ export const make = Effect.fnUntraced(function*(options: {
     watch,
     transaction,
     isIntroduced: (domid) => {
-      const question: Question = { operation: "IS_DOMAIN_INTRODUCED", path: String(domid), payload: encodeStrings([String(domid)]), transactionId: 0 }
+      const question: Question = {
+        operation: "IS_DOMAIN_INTRODUCED",
+        path: String(domid),
+        payload: encodeStrings([String(domid)]),
+        transactionId: 0
+      }
       return Effect.flatMap(ask(link, question), (payload) => {
         const text = decodeStrings(payload)?.[0]
         return text === "T" || text === "F" ? Effect.succeed(text === "T") : protocol(question, "the store's answer is neither T nor F")

@@ -5,7 +5,7 @@
  * docs/misc/xenstore.txt in Xen's sources.
  */
 import { isDomId } from "./DomId.ts"
-import { type XenStoreErrno } from "./XenError.ts"
+import type { XenStoreErrno } from "./XenError.ts"
 import type { Access, Permission } from "./XenStore.ts"
 
 /** The packet types (`enum xsd_sockmsg_type`); 20 is no longer used. */
@@ -232,7 +232,8 @@ export const isNodeName = (name: string): boolean => /^[A-Za-z0-9\-_@]+$/.test(n
  */
 export const isPath = (path: string): boolean =>
   path === "/" ||
-  (path.length <= (path.startsWith("/") ? maxAbsolutePath : maxRelativePath) && /^(?!@)\/?[A-Za-z0-9\-_@]+(\/[A-Za-z0-9\-_@]+)*$/.test(path))
+  (path.length <= (path.startsWith("/") ? maxAbsolutePath : maxRelativePath) &&
+    /^(?!@)\/?[A-Za-z0-9\-_@]+(\/[A-Za-z0-9\-_@]+)*$/.test(path))
 
 /** Whether the text names a special watch, such as `@releaseDomain`. */
 export const isSpecialPath = (path: string): boolean => path.startsWith("@") && path.length <= maxRelativePath && isPath(`/${path}`)

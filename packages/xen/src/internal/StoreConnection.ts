@@ -231,7 +231,9 @@ export class StoreConnection {
   #start(): Answer {
     const { nodes, quotas } = this.#state
     if (this.#exhausted((connection) => connection.transactions.size, quotas.transactions)) return "ENOSPC"
-    while (this.#nextTransaction === 0 || this.#transactions.has(this.#nextTransaction)) this.#nextTransaction = (this.#nextTransaction + 1) >>> 0
+    while (this.#nextTransaction === 0 || this.#transactions.has(this.#nextTransaction)) {
+      this.#nextTransaction = (this.#nextTransaction + 1) >>> 0
+    }
     const id = this.#nextTransaction
     this.#nextTransaction = (id + 1) >>> 0
     this.#transactions.set(id, new Transaction(nodes, isPrivileged(this.#domid) ? Infinity : quotas.transactionNodes))
@@ -247,7 +249,9 @@ export class StoreConnection {
     if (verdict === "F") return ok
     if (transaction.overrun) return "ENOMEM"
     if (transaction.conflicts) return "EAGAIN"
-    if (!isPrivileged(this.#domid) && transaction.adds(this.#domid) && transaction.owned(this.#domid) > this.#state.quotas.nodes) return "ENOSPC"
+    if (!isPrivileged(this.#domid) && transaction.adds(this.#domid) && transaction.owned(this.#domid) > this.#state.quotas.nodes) {
+      return "ENOSPC"
+    }
     transaction.commit()
     return ok
   }

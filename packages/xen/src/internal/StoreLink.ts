@@ -7,7 +7,7 @@
 import { Effect, Exit, Latch, type Scope } from "effect"
 import { Socket } from "effect/socket"
 import { HostLost, HostMissing, StoreProtocol, XenStoreError } from "../XenError.ts"
-import { decodeStrings, Decoder, encode, Operation, type Packet } from "../XenStoreWire.ts"
+import { Decoder, decodeStrings, encode, Operation, type Packet } from "../XenStoreWire.ts"
 import type { WatchBuffer } from "./WatchBuffer.ts"
 
 /** A request, before it has a number. */
@@ -90,7 +90,9 @@ export const makeStoreLink = Effect.fnUntraced(function*(options: {
   }
 
   const pull = yield* Socket.readerBytes(options.socket).pipe(Effect.mapError(({ reason }) => {
-    const hint = `it does not answer${"cause" in reason && reason.cause instanceof Error ? ` (${reason.cause.message})` : ""}: start it first`
+    const hint = `it does not answer${
+      "cause" in reason && reason.cause instanceof Error ? ` (${reason.cause.message})` : ""
+    }: start it first`
     return new XenStoreError({ reason: new HostMissing({ host, hint }) })
   }))
   const writer = yield* options.socket.writer

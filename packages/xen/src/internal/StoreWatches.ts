@@ -62,7 +62,11 @@ export class Watches {
   /** Tells of a change to those who watch the node or one above it, and may read it or at least list it. */
   fire(change: Change): void {
     for (let path = change.path;; path = parentOf(path)) {
-      this.#fireAt(path, change.path, (domid) => change.permissions.some((permissions) => (rightsOf(permissions, domid) & Right.read) !== 0))
+      this.#fireAt(
+        path,
+        change.path,
+        (domid) => change.permissions.some((permissions) => (rightsOf(permissions, domid) & Right.read) !== 0)
+      )
       if (change.exact || path === "/") return
     }
   }

@@ -1,0 +1,96 @@
+import { describe, expect, it } from "@effect/vitest"
+import * as Wire from "../src/XenStoreWire.ts"
+import { makeStore } from "./support/storeClient.ts"
+
+const { Operation } = Wire
+
+describe("quotas of a domain", () => {
+  it("are 1000 nodes, wherever they are: ENOSPC", () => {
+    const { dom0, dom1, tree } = makeStore()
+    const others = tree.stats().nodes - 1 // all but `data`, which is the domain's own
+    let index = 0
+    while (dom1.write(`data/${index % 10}/${index}`, "") === "OK") index++
+    expect(dom1.write("data/0/new", "")).toBe("ENOSPC")
+    expect(tree.stats().nodes - others).toBe(1000)
+    expect(dom1.write("data/0/0", "still")).toBe("OK")
+    dom1.remove("data/0/0")
+    expect(dom1.write("data/0/new", "")).toBe("OK")
+    expect(dom1.write("data/0/newer", "")).toBe("ENOSPC")
+    expect(dom0.write("/local/domain/1/data/0/newer", "")).toBe("OK")
+  })
+
+  it("count the missing parents of a node, and create all or nothing", () => {
+    const { dom1 } = makeStore({ quotas: { nodes: 3 } })
+    expect(dom1.write("data/a/b/c", "")).toBe("ENOSPC")
+    expect(dom1.directory("data")).toBe("")
+    expect(dom1.write("data/a/b", "")).toBe("OK")
+    expect(dom1.makeDirectory("data/c")).toBe("ENOSPC")
+  })
+
+  it("count in a transaction too, and again at its end", () => {
+    const { client, dom1 } = makeStore({ quotas: { nodes: 3 } })
+    dom1.makeDirectory("data/a")
+    const id = dom1.start()
+    expect(dom1.write("data/a/x", "", id)).toBe("OK")
+    expect(dom1.write("data/a/y", "", id)).toBe("ENOSPC")
+    const other = client(1)
+    const late = other.start()
+    expect(other.write("data/b", "", late)).toBe("OK")
+    expect(dom1.end(id)).toBe("OK")
+    expect(other.end(late)).toBe("ENOSPC")
+    dom1.remove("data/a/x")
+    expect(dom1.write("data/a/z", "")).toBe("OK")
+  })
+
+  it("are 128 watches of all its connections: E2BIG", () => {
+    const { client, dom0, dom1 } = makeStore()
+    const other = client(1)
+    for (let index = 0; index < 64; index++) {
+      expect([dom1.watch("data", String(index)), other.watch("data", String(index))]).toEqual(["OK", "OK"])
+      dom0.watch("/", `a${index}`)
+      dom0.watch("/", `b${index}`)
+    }
+    expect(dom1.watch("data", "one more")).toBe("E2BIG")
+    expect(dom0.watch("/", "one more")).toBe("OK")
+    other.session.close()
+    expect(dom1.watch("data", "one more")).toBe("OK")
+  })
+
+  it("are 10 open transactions: ENOSPC", () => {
+    const { dom0, dom1 } = makeStore()
+    const ids = Array.from({ length: 10 }, () => dom1.start())
+    expect(new Set(ids).size).toBe(10)
+    expect(dom1.ask(Operation.TRANSACTION_START, [""])).toBe("ENOSPC")
+    dom1.end(ids[0] ?? 0, "F")
+    expect(dom1.start()).toBeGreaterThan(0)
+    for (let count = 0; count < 20; count++) expect(dom0.start()).toBeGreaterThan(0)
+  })
+
+  it("are 1024 nodes that one transaction touches: ENOSPC, and ENOMEM at its end", () => {
+    const { dom1 } = makeStore()
+    const id = dom1.start()
+    for (let index = 0; index < 1023; index++) expect(dom1.read(`data/${index}`, id)).toBe("ENOENT")
+    expect(dom1.read("data/more", id)).toBe("ENOSPC")
+    expect(dom1.write("data/more", "v", id)).toBe("ENOSPC")
+    expect(dom1.end(id)).toBe("ENOMEM")
+  })
+
+  it("are 2048 bytes for a node: a header of 24, its permissions of 8, its value and its children's names: ENOSPC", () => {
+    const { dom0, dom1 } = makeStore()
+    const most = 2048 - 24 - 8
+    expect(dom1.write("data/x", "v".repeat(most + 1))).toBe("ENOSPC")
+    expect(dom1.read("data/x")).toBe("ENOENT")
+    expect(dom1.write("data/x", "v".repeat(most))).toBe("OK")
+    expect(dom1.write("data/x", "v".repeat(most + 1))).toBe("ENOSPC")
+    expect(dom1.chmod("data/x", "n1 r2")).toBe("ENOSPC")
+    expect(dom1.write("data/x/y", "")).toBe("ENOSPC")
+    expect(dom0.write("/local/domain/1/data/x", "v".repeat(4000))).toBe("OK")
+  })
+
+  it("are 5 permissions on a node: ENOSPC", () => {
+    const { dom0, dom1 } = makeStore()
+    expect(dom1.chmod("data", "n1 r2 r3 r0 r2")).toBe("OK")
+    expect(dom1.chmod("data", "n1 r2 r3 r0 r2 r3")).toBe("ENOSPC")
+    expect(dom0.chmod("/local/domain/1/data", "n1 r2 r3 r0 r2 r3")).toBe("OK")
+  })
+})
