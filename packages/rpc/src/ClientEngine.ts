@@ -110,7 +110,9 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
       return
     }
     const entry = this.pending.get(id)
-    if (entry === undefined && !this.pending.has(id)) return this.session.violation(`a frame of type ${type} for call ${id}, which is not in flight`)
+    if (entry === undefined && !this.pending.has(id)) {
+      return this.session.violation(`a frame of type ${type} for call ${id}, which is not in flight`)
+    }
     switch (type) {
       case FrameType.Chunk:
         return entry === undefined ? undefined : this.chunk(entry, body)

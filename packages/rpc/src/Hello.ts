@@ -52,6 +52,11 @@ export const decodeHello = (body: Uint8Array): Result.Result<Hello, string> => {
     return Result.fail("what was sent is no Hello of vchan-rpc")
   }
   const theirs = new DataView(body.buffer, body.byteOffset).getUint16(magic.length, true)
-  if (theirs !== version) return Result.fail(`a Hello of version ${theirs} was sent, and the receiver speaks version ${version} of vchan-rpc`)
-  return Result.mapError(decodeJson(new TextDecoder().decode(body.subarray(prefix))), (error) => `a malformed Hello was sent: ${error.message}`)
+  if (theirs !== version) {
+    return Result.fail(`a Hello of version ${theirs} was sent, and the receiver speaks version ${version} of vchan-rpc`)
+  }
+  return Result.mapError(
+    decodeJson(new TextDecoder().decode(body.subarray(prefix))),
+    (error) => `a malformed Hello was sent: ${error.message}`
+  )
 }

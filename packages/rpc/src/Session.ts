@@ -188,7 +188,9 @@ export class Session {
       this.violation(`a frame has flags ${flags}`)
     } else if (type === FrameType.Goodbye) {
       const reason = decodeRefusal(new TextDecoder().decode(body))
-      this.end(reason._tag === "Success" ? reason.success : new HandshakeRefused({ detail: "the peer closed the connection without a reason" }))
+      this.end(
+        reason._tag === "Success" ? reason.success : new HandshakeRefused({ detail: "the peer closed the connection without a reason" })
+      )
     } else {
       this.handler?.onFrame(type, method, id, body)
     }

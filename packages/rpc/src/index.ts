@@ -4,5 +4,5 @@
 export * from "./Caller.ts"
 export type { LimitOptions } from "./Limits.ts"
 export * from "./RpcError.ts"
-export * from "./ServicePath.ts"
 export type { ServeOptions } from "./serveGroup.ts"
+export * from "./ServicePath.ts"

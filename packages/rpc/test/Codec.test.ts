@@ -1,0 +1,101 @@
+import { Result, Schema } from "effect"
+import * as fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { binary, fingerprint, json } from "../src/Codec.ts"
+
+class Wrong extends Schema.TaggedError<Wrong>()("Wrong", { why: Schema.String }) {}
+
+const Everything = Schema.Struct({
+  text: Schema.String,
+  count: Schema.Int,
+  ratio: Schema.Number,
+  yes: Schema.Boolean,
+  bytes: Schema.Uint8Array,
+  when: Schema.Date,
+  maybe: Schema.optionalKey(Schema.String),
+  list: Schema.Array(Schema.Union([Schema.Literal("a"), Schema.Int]))
+})
+
+const value = {
+  text: "grüße",
+  count: 42,
+  ratio: 0.5,
+  yes: true,
+  bytes: Uint8Array.from([1, 2, 3]),
+  when: new Date(1000),
+  list: ["a" as const, 7]
+}
+
+const kinds = [["binary", binary], ["json", json]] as const
+
+describe("Codec", () => {
+  for (const [name, make] of kinds) {
+    it(`${name}: what is encoded is decoded`, () => {
+      const codec = make(Everything, {})
+      const bytes = Result.getOrThrow(codec.encode(value)).slice()
+      expect(Result.getOrThrow(codec.decode(bytes))).toEqual(value)
+    })
+
+    it(`${name}: a typed error comes back as its class`, () => {
+      const codec = make(Wrong, {})
+      const bytes = Result.getOrThrow(codec.encode(new Wrong({ why: "so" }))).slice()
+      expect(Result.getOrThrow(codec.decode(bytes))).toBeInstanceOf(Wrong)
+    })
+
+    it(`${name}: a value the schema refuses fails with a reason`, () => {
+      expect(Result.isFailure(make(Schema.Int, {}).encode("no number"))).toBe(true)
+    })
+
+    it(`${name}: any bytes give a value or a reason, and spoil nothing`, () => {
+      const codec = make(Everything, {})
+      const good = Result.getOrThrow(codec.encode(value)).slice()
+      fc.assert(
+        fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+          codec.decode(bytes)
+          expect(Result.getOrThrow(codec.decode(good))).toEqual(value)
+        })
+      )
+    })
+
+    it(`${name}: bytes cut short or changed in one place give a value or a reason, and spoil nothing`, () => {
+      const codec = make(Everything, {})
+      const good = Result.getOrThrow(codec.encode(value)).slice()
+      for (let at = 0; at < good.length; at++) {
+        codec.decode(good.subarray(0, at))
+        const changed = good.slice()
+        changed[at] = (changed[at] ?? 0) ^ 0xFF
+        codec.decode(changed)
+        expect(Result.getOrThrow(codec.decode(good))).toEqual(value)
+      }
+    })
+
+    it(`${name}: two values where one is due are refused`, () => {
+      const codec = make(Schema.Int, {})
+      const one = Result.getOrThrow(codec.encode(1)).slice()
+      expect(Result.isFailure(codec.decode(Uint8Array.from([...one, ...one])))).toBe(name === "binary")
+      expect(Result.getOrThrow(codec.decode(one))).toBe(1)
+    })
+  }
+
+  it("what is decoded keeps nothing of the bytes", () => {
+    const codec = binary(Schema.Uint8Array, {})
+    const bytes = Result.getOrThrow(codec.encode(Uint8Array.from([1, 2, 3]))).slice()
+    const decoded = Result.getOrThrow(codec.decode(bytes))
+    bytes.fill(0)
+    expect(decoded).toEqual(Uint8Array.from([1, 2, 3]))
+  })
+
+  it("a reason is short whatever the peer sent", () => {
+    const reason = json(Schema.Int, {}).decode(new TextEncoder().encode(JSON.stringify("x".repeat(100_000))))
+    expect(Result.isFailure(reason) && reason.failure.length <= 1001).toBe(true)
+  })
+
+  it("a fingerprint does not depend on the order of fields, and does on their names and types", () => {
+    const one = fingerprint(Schema.Struct({ a: Schema.Int, b: Schema.String }))
+    expect(fingerprint(Schema.Struct({ b: Schema.String, a: Schema.Int }))).toBe(one)
+    expect(fingerprint(Schema.Struct({ a: Schema.Int, c: Schema.String }))).not.toBe(one)
+    expect(fingerprint(Schema.Struct({ a: Schema.Int, b: Schema.Int }))).not.toBe(one)
+    expect(fingerprint(Schema.Struct({ a: Schema.Int, b: Schema.String, c: Schema.optionalKey(Schema.Int) }))).not.toBe(one)
+    expect(fingerprint(Schema.Uint8Array)).not.toBe(fingerprint(Schema.String))
+  })
+})

@@ -1,0 +1,96 @@
+/** One end of an in-memory vchan that sends any frames it is told to, and keeps those that come. */
+import { Array as Arr, Effect } from "effect"
+import { FrameReader, FrameType, FrameWriter } from "../../src/Frame.ts"
+import { encodeHello, type Hello } from "../../src/Hello.ts"
+import type { MemoryVchan } from "./memoryVchan.ts"
+
+export interface Frame {
+  readonly type: number
+  readonly method: number
+  readonly id: number
+  readonly body: Uint8Array
+}
+
+export class RawPeer {
+  readonly frames: Array<Frame> = []
+  readonly vchan: MemoryVchan
+  ended = false
+  /** Whether it reads what comes. */
+  reads: boolean
+  private readonly reader = new FrameReader(16 * 1024 * 1024)
+  private readonly writer = new FrameWriter()
+
+  constructor(vchan: MemoryVchan, reads = true) {
+    this.vchan = vchan
+    this.reads = reads
+    vchan.listenUnsafe({
+      readable: () => this.read(),
+      writable: () => this.flush(),
+      ended: () => {
+        this.ended = true
+      }
+    })
+  }
+
+  hello(hello: Partial<Hello> & Pick<Hello, "methods">): void {
+    this.send(
+      FrameType.Hello,
+      0,
+      0,
+      encodeHello({ service: "test", limits: { maxFrame: 1024 * 1024, maxCalls: 1024, window: 4096 }, ...hello })
+    )
+  }
+
+  send(type: number, method: number, id: number, body: Uint8Array = new Uint8Array(0)): void {
+    this.writer.frame(type, method, id, body)
+    this.flush()
+  }
+
+  credit(id: number, count: number): void {
+    this.writer.number(FrameType.Credit, 0, id, count)
+    this.flush()
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.vchan.writeUnsafe(bytes, 0, bytes.length)
+  }
+
+  /** The first frame that `is` picks, of those that came or come. */
+  readonly frame = (is: (frame: Frame) => boolean): Effect.Effect<Frame> => until(() => this.frames.find(is))
+
+  readonly typed = (type: number, id = 0): Effect.Effect<Frame> => this.frame((frame) => frame.type === type && frame.id === id)
+
+  read(): void {
+    if (!this.reads) return
+    for (;;) {
+      const found = this.reader.next()
+      if (found === true) {
+        const { id, method, type } = this.reader
+        this.frames.push({ type, method, id, body: this.reader.body.slice() })
+      } else if (found !== false || this.reader.fill(this.vchan) === 0) {
+        return
+      }
+    }
+  }
+
+  private flush(): void {
+    if (!this.writer.drain(this.vchan)) this.vchan.wantSpaceUnsafe()
+  }
+}
+
+/** Waits for what `look` finds, turn by turn. The test's own time bounds it. */
+export const until = <A>(look: () => A | undefined): Effect.Effect<A> =>
+  Effect.suspend(() => {
+    const found = look()
+    return found === undefined ? Effect.flatMap(turn, () => until(look)) : Effect.succeed(found)
+  })
+
+/** Lets everybody else have a turn. */
+export const turn: Effect.Effect<void> = Effect.callback((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
+
+/** Lets everybody else have so many turns: for what must not happen. */
+export const turns = (count: number): Effect.Effect<void> => Effect.forEach(Arr.range(1, count), () => turn, { discard: true })
+
+export const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
