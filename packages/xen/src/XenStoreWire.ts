@@ -5,7 +5,6 @@
  * docs/misc/xenstore.txt in Xen's sources.
  */
 import { isDomId } from "./DomId.ts"
-import type { XenStoreErrno } from "./XenError.ts"
 import type { Access, Permission } from "./XenStore.ts"
 
 /** The packet types (`enum xsd_sockmsg_type`); 20 is no longer used. */
@@ -219,9 +218,6 @@ export const parseNumber = (text: string): number | undefined => {
   const value = Number(text)
   return value <= 0xFFFF_FFFF ? value : undefined
 }
-
-/** The one error that the protocol carries: an errno's name. */
-export const encodeErrno = (code: XenStoreErrno): Uint8Array<ArrayBuffer> => encodeStrings([code])
 
 /** Whether a node may be called so. */
 export const isNodeName = (name: string): boolean => /^[A-Za-z0-9\-_@]+$/.test(name)

@@ -78,13 +78,14 @@ export class StoreConnection {
   /** Answers one request: emits the reply, and then the events that come of it, to whomever they concern. */
   handle(packet: Packet): void {
     if (this.#closed) return
-    const answer = this.#answer(packet)
-    const failure = typeof answer === "string" ? answer : answer.length > maxPayload ? "E2BIG" : undefined
+    const whole = this.#answer(packet)
+    const answer = typeof whole !== "string" && whole.length > maxPayload ? "E2BIG" : whole
+    const failed = typeof answer === "string"
     this.#emit({
-      type: failure === undefined ? packet.type : Operation.ERROR,
+      type: failed ? Operation.ERROR : packet.type,
       requestId: packet.requestId,
       transactionId: packet.transactionId,
-      payload: failure === undefined && typeof answer !== "string" ? answer : encodeStrings([failure ?? "EINVAL"])
+      payload: failed ? encodeStrings([answer]) : answer
     })
     const fresh = this.#fresh
     this.#fresh = undefined

@@ -113,7 +113,9 @@ export const makeStoreLink = Effect.fnUntraced(function*(options: {
   })
   for (const side of [read, write]) {
     yield* Effect.forever(side).pipe(
-      Effect.catch((error) => Effect.sync(() => lose(error._tag === "XenStoreError" ? error : hostLost))),
+      Effect.catchTag("XenStoreError", (error) => Effect.sync(() => lose(error))),
+      // However else a side ends, nothing will be answered any more.
+      Effect.onExit(() => Effect.sync(() => lose(hostLost))),
       Effect.forkScoped
     )
   }
