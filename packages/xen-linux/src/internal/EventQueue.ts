@@ -52,6 +52,8 @@ export class EventQueue {
   /** The port, which the host has bound for this process. */
   open(port: number): Port {
     const local = new LocalPort(port, this, this.table, this.writer)
+    // Its first event may have been here before the host's answer was.
+    local.rung = this.table.isMasked(port)
     this.ports.set(port, local)
     return local
   }
@@ -93,7 +95,8 @@ export class EventQueue {
     const length = libc.read(this.fd, this.bytes, this.bytes.length)
     for (let index = 0; index < length >> 2; index++) {
       const local = this.ports.get(this.events[index] ?? 0)
-      if (local !== undefined && local.listener !== undefined) this.wake(local)
+      if (local?.listener !== undefined) this.wake(local)
+      else if (local !== undefined) local.rung = true
     }
   }
 
@@ -146,6 +149,8 @@ export class EventQueue {
 class LocalPort implements Port {
   readonly port: number
   listener: PortListener | undefined
+  /** An event came before the listener. */
+  rung = false
   awake = false
   /** Until when the port stays awake though nothing happens. */
   until = 0
@@ -176,7 +181,8 @@ class LocalPort implements Port {
   readonly listenUnsafe = (listener: PortListener): void => {
     if (this.closed) return
     this.listener = listener
-    this.queue.wake(this)
+    if (this.rung) this.queue.wake(this)
+    this.rung = false
   }
 
   readonly expectUnsafe = (): void => {

@@ -53,6 +53,11 @@ export class PortTable {
     }
   }
 
+  /** Whether an event was delivered and not yet unmasked. */
+  isMasked(port: number): boolean {
+    return this.word(port, 0) !== 0
+  }
+
   /** From now on events only set the pending bit. */
   mask(port: number): void {
     if (this.has(port)) Atomics.or(this.words, port * wordsPerPort, MASKED)
