@@ -25,6 +25,9 @@ export const eventChannelKey = (path: string): string => `${path}/event-channel`
 /** Whether the store said that a key is not there, or may not be read. Below a directory that may not be read both look alike. */
 export const isUnseen = (error: XenStoreError): boolean => error.code === "ENOENT" || error.code === "EACCES"
 
+/** Whether the store answered, and refused. */
+export const isRefusal = (error: XenStoreError): boolean => error.code !== undefined
+
 /** The value of a key that may not be there. */
 export const readKey = (store: XenStoreAccess, key: string): Effect.Effect<Option.Option<string>, XenStoreError> =>
   store.read(key).pipe(Effect.map(Option.some), Effect.catchIf(isUnseen, () => Effect.succeedNone))

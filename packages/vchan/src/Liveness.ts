@@ -5,7 +5,7 @@
  */
 import { type DomId, XenStore, type XenStoreError } from "@vchan/xen"
 import { Effect, Option, Stream } from "effect"
-import { readKey } from "./Advert.ts"
+import { isRefusal, readKey } from "./Advert.ts"
 import { DomainGone, type VchanError } from "./VchanError.ts"
 
 type Reason = VchanError["reason"]
@@ -34,12 +34,10 @@ export const domainGone = (domid: DomId): Effect.Effect<Reason, never, XenStore>
 
 const firstReason = (looks: Stream.Stream<unknown, XenStoreError>, gone: Effect.Effect<boolean, XenStoreError>): Effect.Effect<Reason> =>
   looks.pipe(
+    // A refusal tells nothing: the peer may live.
     Stream.mapEffect(() => Effect.catchIf(gone, isRefusal, () => Effect.succeed(false))),
     Stream.filter((gone) => gone),
     Stream.runHead,
     Effect.flatMap(Option.match({ onNone: () => Effect.never, onSome: () => Effect.succeed<Reason>(new DomainGone()) })),
     Effect.catch((error) => isRefusal(error) ? Effect.never : Effect.succeed<Reason>(error.reason))
   )
-
-/** The store answers, but does not tell. */
-const isRefusal = (error: XenStoreError): boolean => error.code !== undefined

@@ -36,7 +36,7 @@ export const untilItWorks = Effect.fnUntraced(function*<A, R>(options: {
   )
   const first = yield* attempt
   if (Option.isSome(first)) return first.value
-  const later = yield* Stream.merge(store.watch(options.watch), Stream.tick(retryInterval)).pipe(
+  const later = yield* Stream.merge(store.watch(options.watch), Stream.drop(Stream.tick(retryInterval), 1)).pipe(
     Stream.mapError(asVchanError(domid, path)),
     Stream.mapEffect(() => attempt),
     Stream.filter(Option.isSome),

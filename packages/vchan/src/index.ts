@@ -2,6 +2,7 @@
  * vchan: bytes between two Xen domains through rings in shared pages, as libxenvchan does it.
  */
 export * as Handshake from "./Handshake.ts"
+export * as Listener from "./Listener.ts"
 export * from "./RingGeometry.ts"
 export type { Server } from "./Server.ts"
 export * from "./Vchan.ts"

@@ -1,0 +1,82 @@
+/**
+ * The places in XenStore where a service and its clients meet, each below the service's directory in the server's own tree.
+ *
+ * | place | who may | what for |
+ * |--|--|--|
+ * | `req/any/<id>` | create: everybody | requests, where the service admits any domain |
+ * | `req/<domid>/<id>` | create: that domain | requests, where the service admits the domains it names |
+ * | `vchan/<domid>/<id>` | read: that domain | the answer: a vchan for this request |
+ *
+ * A request is closed by its client, in the transaction that writes it, to all but the server: what an unprivileged domain creates is
+ * owned by it, and the owner is the caller, whatever the value says. The request stays for as long as the connection does, and goes with its
+ * owner's domain: so the server learns of that.
+ */
+import { type DomId, type Permissions, XenStore, type XenStoreError } from "@vchan/xen"
+import { Effect } from "effect"
+import { isUnseen } from "./Advert.ts"
+
+/** Where a service's directory is, for everybody: relative paths are in the server's own tree. */
+export const serviceDirectory = (server: DomId, path: string): string => path.startsWith("/") ? path : `/local/domain/${server}/${path}`
+
+export const requestsDirectory = (service: string): string => `${service}/req`
+
+/** The name of the directory for requests of any domain. */
+export const anybody = "any"
+
+export const answersDirectory = (service: string): string => `${service}/vchan`
+
+export const answerPath = (service: string, client: DomId, id: string): string => `${answersDirectory(service)}/${client}/${id}`
+
+/** What is accepted as a request's name: it becomes part of the answer's path. */
+export const isRequestId = (id: string): boolean => /^[A-Za-z0-9_-]{1,36}$/.test(id)
+
+/** Nobody but the owner may do anything. */
+export const closed = (owner: DomId): Permissions => [{ domid: owner, access: "n" }]
+
+/** A name that nobody can guess and take first. */
+export const randomId: Effect.Effect<string> = Effect.sync(() => crypto.randomUUID())
+
+/** Both places where a client may be allowed to ask. */
+const requestKeys = (service: string, client: DomId, id: string): ReadonlyArray<readonly [directory: string, key: string]> =>
+  [anybody, String(client)].map((name) => {
+    const directory = `${requestsDirectory(service)}/${name}`
+    return [directory, `${directory}/${id}`]
+  })
+
+/** Asks the server for a connection; undefined where there is no place in which this domain may ask. */
+export const writeRequest = Effect.fnUntraced(function*(options: {
+  readonly service: string
+  readonly server: DomId
+  readonly client: DomId
+  readonly id: string
+}): Effect.fn.Return<string | undefined, XenStoreError, XenStore> {
+  const { client, id, server, service } = options
+  const permissions: Permissions = [{ domid: client, access: "n" }, { domid: server, access: "b" }]
+  const store = yield* XenStore
+  return yield* store.transaction(Effect.fnUntraced(function*(store) {
+    for (const [directory, key] of requestKeys(service, client, id)) {
+      // Looked for first: a privileged domain could write anywhere, and would leave a request where no server is.
+      const written = yield* store.getPermissions(directory).pipe(
+        Effect.andThen(store.write(key, "1")),
+        Effect.andThen(store.setPermissions(key, permissions)),
+        Effect.as(true),
+        Effect.catchIf(isUnseen, () => Effect.succeed(false))
+      )
+      if (written) return key
+    }
+    return undefined
+  }))
+})
+
+/** Takes a request back, wherever it was written. */
+export const removeRequest = Effect.fnUntraced(function*(options: {
+  readonly service: string
+  readonly client: DomId
+  readonly id: string
+}): Effect.fn.Return<void, never, XenStore> {
+  const store = yield* XenStore
+  yield* Effect.forEach(requestKeys(options.service, options.client, options.id), ([, key]) => Effect.ignore(store.remove(key)), {
+    concurrency: "unbounded",
+    discard: true
+  })
+})

@@ -1,0 +1,64 @@
+/**
+ * A client's way to a listening service: ask, wait for the answer, connect.
+ *
+ * Request and connection belong to the Scope. On its close the connection says goodbye first, then the request is removed.
+ */
+import { type DomId, type EventChannel, type GrantTable, ownDomid, XenStore } from "@vchan/xen"
+import { type Duration, Effect, Option, type Scope } from "effect"
+import { answerPath, randomId, removeRequest, serviceDirectory, writeRequest } from "./Admission.ts"
+import { readKey } from "./Advert.ts"
+import { asVchanError } from "./asVchanError.ts"
+import { attempt, watchServer } from "./Handshake.ts"
+import type { Vchan } from "./Vchan.ts"
+import { Refused, VchanError } from "./VchanError.ts"
+import { NotYet, untilItWorks } from "./Waiting.ts"
+
+/** Which service to connect to. */
+export interface ConnectOptions {
+  /** The domain that serves. */
+  readonly domid: DomId
+  /** The service's directory, as the server names it: absolute, or relative to the server's own tree. */
+  readonly path: string
+  /** How long to wait for the service to be there and to answer; 5 seconds where nothing is said. */
+  readonly timeout?: Duration.Input | undefined
+}
+
+/**
+ * Connects to a service in another domain.
+ *
+ * Fails with `ServerAbsent` where the service is not there, or does not admit this domain: XenStore tells nobody which. Fails with `Refused`
+ * where it turned this request down, and otherwise as the handshake does.
+ */
+export const connect = (options: ConnectOptions): Effect.Effect<Vchan, VchanError, GrantTable | EventChannel | XenStore | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { domid, timeout } = options
+    const store = yield* XenStore
+    const service = serviceDirectory(domid, options.path)
+    const client = yield* ownDomid
+    const id = yield* randomId
+    const path = answerPath(service, client, id)
+    let key: string | undefined
+    // Registered first: where the request is interrupted, nobody knows whether it was written.
+    yield* Effect.addFinalizer(() => removeRequest({ service, client, id }))
+    const ask = Effect.suspend(() => key === undefined ? writeRequest({ service, server: domid, client, id }) : Effect.succeed(key))
+    const turnedDown = Effect.fnUntraced(function*(key: string) {
+      if (Option.isSome(yield* readKey(store, key))) return yield* new NotYet({})
+      const detail = "the server removed the request: has this domain too many connections there, or is the server short of something?"
+      return yield* new VchanError({ domid, path: service, reason: new Refused({ detail }) })
+    })
+    const connection = yield* untilItWorks({
+      domid,
+      path: service,
+      timeout,
+      watch: service,
+      attempt: Effect.gen(function*() {
+        key = yield* ask
+        if (key === undefined) return yield* new NotYet({})
+        const asked = key
+        return yield* Effect.catchTag(attempt(domid, path), "NotYet", (notYet) =>
+          notYet.refusal === undefined ? turnedDown(asked) : Effect.fail(notYet))
+      }).pipe(Effect.mapError((error) => error._tag === "NotYet" ? error : asVchanError(domid, service)(error)))
+    })
+    yield* watchServer(connection)
+    return connection
+  }).pipe(Effect.mapError(asVchanError(options.domid, options.path)))

@@ -1,0 +1,201 @@
+/**
+ * A service for many clients in many domains: each that asks, and is admitted, gets a vchan of its own.
+ *
+ * The listener belongs to its Scope: on its close all connections end and the service's directory is removed. Each connection runs in a fiber
+ * and a Scope of its own and ends with its handler. The peers are not trusted: what they create counts against their own quotas, and
+ * a domain holds at most `maxPerDomain` connections. See Admission for the keys and who may do what with them.
+ */
+import { type DomId, type EventChannel, type GrantTable, ownDomid, type Permissions, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
+import { Deferred, Duration, Effect, FiberSet, Option, type Scope, Stream } from "effect"
+import { answerPath, answersDirectory, anybody, closed, isRequestId, randomId, requestsDirectory, serviceDirectory } from "./Admission.ts"
+import { isRefusal, isUnseen, readKey } from "./Advert.ts"
+import { asVchanError } from "./asVchanError.ts"
+import { offer } from "./Handshake.ts"
+import type { Vchan } from "./Vchan.ts"
+import { DomainGone, type VchanError } from "./VchanError.ts"
+
+export { connect, type ConnectOptions } from "./Connect.ts"
+
+/** What to serve, and whom. */
+export interface ListenerOptions<R> {
+  /** The service's directory in the server's own tree: `data/rpc/echo`. It belongs to the listener. */
+  readonly path: string
+  /** Which domains may connect; others cannot even see that there is something. */
+  readonly clients: "any" | ReadonlyArray<DomId>
+  /** The least sizes in bytes of each connection's rings, at most 1 MiB; 256 KiB where nothing is said. */
+  readonly leftMin?: number | undefined
+  readonly rightMin?: number | undefined
+  /** How many connections one domain may hold; 16 where nothing is said. A request over it is removed. */
+  readonly maxPerDomain?: number | undefined
+  /** How long a client that asked may take to connect; 5 seconds where nothing is said. */
+  readonly connectTimeout?: Duration.Input | undefined
+  /** What to do with a connection. It ends when this does. */
+  readonly handler: (vchan: Vchan) => Effect.Effect<void, never, R>
+}
+
+/** A running listener. */
+export interface Listener {
+  /** Waits until no more clients can come, and tells why: the store is lost, or it no longer serves this domain. */
+  readonly ended: Effect.Effect<VchanError>
+}
+
+type Reason = VchanError["reason"]
+
+/** A request that was answered. */
+interface Answered {
+  readonly owner: DomId
+  /** The request vanished, or the store did. */
+  readonly gone: Deferred.Deferred<Reason>
+  /** Whether the request's vanishing says something about its domain: not after the directory around it was removed. */
+  telling: boolean
+  /** The connection is over, and the request could not be removed. */
+  over: boolean
+}
+
+/**
+ * Starts to listen.
+ *
+ * Fails with what the store refuses; what a single client provokes ends that client's connection at most.
+ */
+export const make = <R>(
+  options: ListenerOptions<R>
+): Effect.Effect<Listener, VchanError, GrantTable | EventChannel | XenStore | Scope.Scope | R> =>
+  Effect.gen(function*() {
+    const { clients, connectTimeout = "5 seconds", handler, leftMin, maxPerDomain = 16, rightMin } = options
+    const store = yield* XenStore
+    const own = yield* ownDomid
+    const service = serviceDirectory(own, options.path)
+    const requests = requestsDirectory(service)
+    const answered = new Map<string, Answered>()
+    const ending = yield* Deferred.make<VchanError>()
+
+    const places = clients === "any"
+      ? [{ name: anybody, permissions: [{ domid: own, access: "b" }] satisfies Permissions }]
+      : clients.map((domid) => ({ name: String(domid), permissions: [...closed(own), { domid, access: "b" }] satisfies Permissions }))
+    const admits = (domid: DomId) => domid !== own && (clients === "any" || clients.includes(domid))
+
+    const openPlaces = (store: XenStoreAccess) =>
+      Effect.forEach(places, ({ name, permissions }) => makeDirectory(store, `${requests}/${name}`, permissions), {
+        concurrency: "unbounded",
+        discard: true
+      })
+
+    /** One connection, from the answer to the end of its handler. */
+    const serve = Effect.fnUntraced(function*(id: string, { gone, owner }: Answered) {
+      const end = yield* offer({ domid: owner, path: answerPath(service, owner, id), leftMin, rightMin, forC: false })
+      yield* Effect.forkScoped(Effect.map(Deferred.await(gone), (reason) => end.end(reason)))
+      const vchan = yield* Effect.timeoutOption(end.accept, connectTimeout)
+      if (Option.isSome(vchan)) yield* handler(vchan.value)
+    })
+
+    const answer = Effect.fnUntraced(function*(key: string, id: string, owner: DomId) {
+      const entry: Answered = { owner, gone: yield* Deferred.make<Reason>(), telling: true, over: false }
+      answered.set(key, entry)
+      const cleanUp = store.remove(key).pipe(
+        Effect.map(() => answered.delete(key)),
+        // A client that gave the server no right to remove its request keeps it, and it counts.
+        Effect.catch(() => Effect.sync(() => entry.over = true))
+      )
+      yield* FiberSet.run(
+        connections,
+        serve(id, entry).pipe(
+          Effect.scoped,
+          Effect.catchCause((cause) => Effect.logDebug(`connection of domain ${owner} to ${service} ended`, cause)),
+          Effect.ensuring(cleanUp)
+        )
+      )
+    })
+
+    const vanished = Effect.fnUntraced(function*(key: string, place: string) {
+      const entry = answered.get(key)
+      if (entry === undefined) return
+      if (entry.over) answered.delete(key)
+      // Where everybody may ask, everybody may remove the whole directory: then the requests in it say nothing about their owners.
+      if (!(yield* exists(store, `${requests}/${place}`))) yield* reopen
+      if (entry.telling) yield* Deferred.succeed(entry.gone, new DomainGone())
+    })
+
+    const reopen = Effect.suspend(() => {
+      for (const entry of answered.values()) entry.telling = false
+      return store.transaction(openPlaces)
+    })
+
+    const look = Effect.fnUntraced(function*(place: string, id: string) {
+      const key = `${requests}/${place}/${id}`
+      const permissions = yield* seen(store.getPermissions(key))
+      if (Option.isNone(permissions)) return yield* vanished(key, place)
+      const owner = permissions.value[0].domid
+      // A privileged client's key belongs to the directory's owner until the client has given it another.
+      if (owner === own || answered.has(key)) return
+      let held = 0
+      for (const entry of answered.values()) if (entry.owner === owner) held++
+      if (isRequestId(id) && admits(owner) && held < maxPerDomain) return yield* answer(key, id, owner)
+      yield* Effect.ignore(store.remove(key))
+    })
+
+    const lookAtAll = Effect.gen(function*() {
+      const keys = new Set(answered.keys())
+      for (const { name } of places) {
+        const ids = yield* seen(store.directory(`${requests}/${name}`))
+        if (Option.isNone(ids)) yield* reopen
+        else for (const id of ids.value) keys.add(`${requests}/${name}/${id}`)
+      }
+      yield* Effect.forEach(keys, changed, { discard: true })
+    })
+
+    const changed = (path: string): Effect.Effect<void, XenStoreError, GrantTable | EventChannel | XenStore | R> => {
+      const [place, id] = path.slice(requests.length + 1).split("/")
+      return path.startsWith(`${requests}/`) && place !== undefined && id !== undefined ? look(place, id) : lookAtAll
+    }
+
+    yield* hold(service, own, places.map(({ name }) => name), openPlaces)
+    const connections = yield* FiberSet.make<void>()
+    yield* store.watch(requests).pipe(
+      Stream.runForEach((path) => Effect.catchIf(changed(path), isRefusal, (error) => Effect.logWarning(`at ${path}`, error))),
+      Effect.catch((error) =>
+        Effect.sync(() => {
+          for (const { gone } of answered.values()) Deferred.doneUnsafe(gone, Effect.succeed(error.reason))
+          Deferred.doneUnsafe(ending, Effect.succeed(asVchanError(own, service)(error)))
+        })
+      ),
+      Effect.forkScoped
+    )
+    return { ended: Deferred.await(ending) }
+  }).pipe(Effect.mapError(asVchanError(0, options.path)))
+
+/** Makes the service's directories, and removes them with the Scope unless another listener has taken the place since. */
+const hold = Effect.fnUntraced(function*(
+  service: string,
+  own: DomId,
+  names: ReadonlyArray<string>,
+  openPlaces: (store: XenStoreAccess) => Effect.Effect<void, XenStoreError>
+) {
+  const store = yield* XenStore
+  const token = yield* randomId
+  const key = `${service}/listener`
+  const requests = requestsDirectory(service)
+  yield* Effect.addFinalizer(() =>
+    Effect.ignore(store.transaction(Effect.fnUntraced(function*(store) {
+      if (Option.contains(yield* readKey(store, key), token)) yield* store.remove(service)
+    })))
+  )
+  yield* store.transaction(Effect.fnUntraced(function*(store) {
+    yield* makeDirectory(store, service, closed(own))
+    yield* store.write(key, token)
+    // A listener that was killed left its answers, and maybe places for others. Requests stay: their clients may still wait.
+    yield* store.remove(answersDirectory(service))
+    yield* makeDirectory(store, requests, closed(own))
+    const stale = (yield* store.directory(requests)).filter((name) => !names.includes(name))
+    yield* Effect.forEach(stale, (name) => store.remove(`${requests}/${name}`), { discard: true })
+    yield* openPlaces(store)
+  }))
+})
+
+const makeDirectory = (store: XenStoreAccess, path: string, permissions: Permissions): Effect.Effect<void, XenStoreError> =>
+  Effect.andThen(store.makeDirectory(path), store.setPermissions(path, permissions))
+
+const seen = <A>(effect: Effect.Effect<A, XenStoreError>): Effect.Effect<Option.Option<A>, XenStoreError> =>
+  effect.pipe(Effect.map(Option.some), Effect.catchIf(isUnseen, () => Effect.succeedNone))
+
+const exists = (store: XenStoreAccess, path: string): Effect.Effect<boolean, XenStoreError> =>
+  Effect.map(seen(store.getPermissions(path)), Option.isSome)
