@@ -1,7 +1,7 @@
 /**
  * The watches of all clients, found by the path they are on.
  *
- * A watch belongs to the session that set it and ends with that.
+ * A watch belongs to the connection that set it and ends with that.
  */
 import type { DomId } from "../DomId.ts"
 import { encodeStrings, maxPayload, Operation, type Packet } from "../XenStoreWire.ts"

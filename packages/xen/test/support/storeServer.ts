@@ -6,7 +6,7 @@ import { Socket } from "effect/socket"
 import type { XenStoreError } from "../../src/XenError.ts"
 import type { XenStore } from "../../src/XenStore.ts"
 import * as XenStoreClient from "../../src/XenStoreClient.ts"
-import type { XenStoreTree } from "../../src/XenStoreTree.ts"
+import { XenStoreTree } from "../../src/XenStoreTree.ts"
 import * as Wire from "../../src/XenStoreWire.ts"
 
 const closed = (): Socket.SocketError => new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1000 }) })
@@ -85,3 +85,29 @@ export const connectTree = (tree: XenStoreTree, domid: number): Effect.Effect<St
 /** A client over a socket. */
 export const clientOf = (server: StoreServer): Effect.Effect<XenStore["Service"], XenStoreError, Scope.Scope> =>
   XenStoreClient.make({ socket: server.socket, host: "/run/test-host" })
+
+/** A tree with domain 1, and a client and its connection for each domid. */
+export const setup = Effect.gen(function*() {
+  const tree = new XenStoreTree()
+  tree.introduce(1)
+  const connect = Effect.fnUntraced(function*(domid: number) {
+    const server = yield* connectTree(tree, domid)
+    return { server, store: yield* clientOf(server) }
+  })
+  return { tree, connect, ...yield* connect(1) }
+})
+
+/** A client of a server that answers everything so. */
+export const answering = (payload: Uint8Array, type?: number) => {
+  const server = new StoreServer((packet, server) => server.send({ ...packet, type: type ?? packet.type, payload }))
+  return Effect.map(clientOf(server), (store) => ({ server, store }))
+}
+
+/** Waits, for no more than a moment, until something is so. */
+export const until = (condition: () => boolean) =>
+  Effect.gen(function*() {
+    while (!condition()) yield* Effect.yieldNow
+  }).pipe(Effect.timeout("5 seconds"))
+
+export const code = (error: XenStoreError) => error.code
+export const tag = (error: XenStoreError) => error.reason._tag
