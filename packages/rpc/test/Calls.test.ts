@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { PeerGone } from "@vchan/vchan"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Schema } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema } from "effect"
 import { Rpc, RpcGroup, RpcMiddleware } from "effect/rpc"
 import { Caller } from "../src/Caller.ts"
 import { VchanRpcError } from "../src/RpcError.ts"
@@ -84,7 +84,8 @@ const GuardLive = Layer.succeed(Guard, (effect) =>
   Effect.flatMap(Caller, ({ domid }) =>
     domid === 7 ? Effect.provideService(effect, Trusted, { name: "seven" }) : Effect.fail(new Denied({ domid }))))
 
-const Live = Layer.mergeAll(Handlers, GuardLive).pipe(Layer.provideMerge(LogLive))
+// The defects are meant: their logs would only hide others.
+const Live = Layer.mergeAll(Handlers, GuardLive).pipe(Layer.provideMerge(LogLive), Layer.provideMerge(Logger.layer([])))
 
 const reasonOf = (error: unknown): VchanRpcError["reason"] => {
   assert.instanceOf(error, VchanRpcError)
