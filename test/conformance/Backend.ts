@@ -1,10 +1,8 @@
 /**
  * What a backend shows of itself to be held against the contracts of @vchan/xen. Every backend runs the same suites.
  */
-import type { DomId, EventChannel, GrantTable, XenStore } from "@vchan/xen"
+import type { DomId, Xen } from "@vchan/xen"
 import { type Context, Effect, Layer, Schedule, type Scope } from "effect"
-
-export type Xen = GrantTable | EventChannel | XenStore
 
 /** A host with as many domains as are asked for. */
 export interface Host {

@@ -5,7 +5,7 @@
  * when the process is killed. Pages and events go between processes without the host; once the host is gone, all calls fail with `HostLost`.
  */
 import { NodeSocket } from "@effect/platform-node"
-import { type DomId, EventChannel, GrantTable, type MemoryXen, XenStore, XenStoreClient, XenStoreError } from "@vchan/xen"
+import { type DomId, EventChannel, GrantTable, type Xen, XenStore, XenStoreClient, XenStoreError } from "@vchan/xen"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { connectControl, refusalBy } from "./internal/ControlClient.ts"
 import { makeEventChannel } from "./internal/emulatedEventChannel.ts"
@@ -24,23 +24,25 @@ export interface EmulatedXenOptions {
 }
 
 /** Joins a host as a process of a domain. Fails with `HostMissing` where no host serves the directory. */
-export const layer = (options?: EmulatedXenOptions): Layer.Layer<MemoryXen.Xen, XenStoreError> => Layer.effectContext(join(options))
+export const layer = (options?: EmulatedXenOptions): Layer.Layer<Xen, XenStoreError> => Layer.effectContext(join(options))
 
 const join = Effect.fnUntraced(function*(
   options: EmulatedXenOptions | undefined
-): Effect.fn.Return<Context.Context<MemoryXen.Xen>, XenStoreError, Scope.Scope> {
+): Effect.fn.Return<Context.Context<Xen>, XenStoreError, Scope.Scope> {
   const directory = runDirectory(options?.directory)
+  // The host lends pages anew that this process has no right to any more, so none of them stays in sight.
   const mapped = new Set<() => void>()
+  const isolateAll = () => mapped.forEach((isolate) => isolate())
   const { domid, events, grants } = yield* Effect.gen(function*() {
     const control = yield* connectControl({
       directory,
       hint: hostHint(options?.directory),
-      destroyed: () => mapped.forEach((isolate) => isolate())
+      destroyed: isolateAll
     })
     const joined = options?.domid === undefined ? [] : [options.domid]
     const [domid = 0, queue = 0] = yield* Effect.acquireRelease(
       Effect.map(control.ask("join", ...joined), (words) => words.map(Number)),
-      () => Effect.ignore(control.ask("leave"))
+      () => Effect.andThen(Effect.sync(isolateAll), Effect.ignore(control.ask("leave")))
     )
     const grants = yield* makeGrantTable({ control, directory, mapped })
     const events = yield* makeEventChannel({ control, directory, queue, spinMicros: options?.spinMicros ?? defaultSpinMicros })

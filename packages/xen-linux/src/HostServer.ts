@@ -58,7 +58,7 @@ export const make = Effect.fnUntraced(function*(
   return yield* Effect.gen(function*() {
     yield* takeDirectory(directory)
     const machine = yield* makeHostMachine(directory, limits)
-    const hypervisor = new Hypervisor({ machine, limits, store: new XenStoreTree({ quotas: options?.quotas }) })
+    const hypervisor = new Hypervisor({ machine, limits, store: new XenStoreTree({ quotas: options?.quotas, rememberDomids: true }) })
     const host = yield* makeControlHost(directory, hypervisor, machine)
     yield* serve(directory.control, (socket) => serveControl(host, socket))
     return HostServer.of({ directory: directory.path, status: host.status, destroy: host.destroy })

@@ -13,12 +13,10 @@ import { Hypervisor, type HypervisorLimits } from "./Hypervisor.ts"
 import { MemoryPages } from "./internal/MemoryPages.ts"
 import { MemoryPorts } from "./internal/MemoryPorts.ts"
 import { memorySocket } from "./internal/memorySocket.ts"
+import type { Xen } from "./Xen.ts"
 import * as XenStoreClient from "./XenStoreClient.ts"
 import { EventChannelError, GrantTableError, HostLost, type XenStoreError, UnsupportedMapping } from "./XenError.ts"
 import { XenStore } from "./XenStore.ts"
-
-/** All that a program needs of Xen. */
-export type Xen = GrantTable | EventChannel | XenStore
 
 const host = "memory"
 

@@ -39,8 +39,13 @@ export interface StoreStats {
 export class XenStoreTree {
   readonly #state: StoreState
 
-  constructor(options?: { readonly quotas?: Partial<Quotas> | undefined }) {
+  /**
+   * With `rememberDomids`, a permission serves a domid whoever has it, now or later: so a host wants it whose domids stand for programs that
+   * come and go. Without, as on Xen, it serves only the domain that had the domid when the permission was set.
+   */
+  constructor(options?: { readonly quotas?: Partial<Quotas> | undefined; readonly rememberDomids?: boolean }) {
     this.#state = {
+      rememberDomids: options?.rememberDomids ?? false,
       nodes: new Nodes(),
       watches: new Watches(),
       domains: new Map(),
@@ -95,7 +100,7 @@ export class XenStoreTree {
     }
     for (const [path, node] of [...nodes.paths]) {
       const [owner, ...others] = node.permissions
-      const left = others.filter((permission) => permission.domid !== domid)
+      const left = this.#state.rememberDomids ? others : others.filter((permission) => permission.domid !== domid)
       const kept = owner.domid === domid ? permit(0, owner.access) : owner
       if (kept !== owner || left.length < others.length) nodes.put(path, { ...node, permissions: [kept, ...left] })
     }

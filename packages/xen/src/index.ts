@@ -5,6 +5,7 @@
 export * from "./DomId.ts"
 export * from "./EventChannel.ts"
 export * from "./GrantTable.ts"
+export * from "./Xen.ts"
 export * from "./XenError.ts"
 export * from "./XenStore.ts"
 export * from "./Guest.ts"

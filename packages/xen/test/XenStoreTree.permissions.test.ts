@@ -127,6 +127,18 @@ describe("permissions", () => {
     expect(client(9).read("/local/domain/1/data/x")).toBe("EACCES")
   })
 
+  it("serve whoever has the domid in a store that remembers domids", () => {
+    const { client, dom1, tree } = makeStore({ rememberDomids: true })
+    dom1.write("data/x", "v")
+    expect(dom1.chmod("data/x", "n1 b9")).toBe("OK")
+    for (let life = 0; life < 2; life++) {
+      tree.introduce(9)
+      expect(client(9).read("/local/domain/1/data/x")).toBe("v")
+      tree.release(9)
+    }
+    expect(dom1.permissions("data/x")).toBe("n1 b9")
+  })
+
   it("give no node to a domain that is not there", () => {
     const { dom0 } = makeStore()
     expect(dom0.chmod("/local/domain/1/data", "n9")).toBe("ENOENT")

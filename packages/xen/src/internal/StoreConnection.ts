@@ -28,6 +28,8 @@ import type { Watch, Watches } from "./StoreWatches.ts"
 export interface StoreState {
   readonly nodes: Nodes
   readonly watches: Watches
+  /** Whether permissions serve domids rather than domains. */
+  readonly rememberDomids: boolean
   /** The domains there are, with their connections. */
   readonly domains: Map<DomId, Set<StoreConnection>>
   readonly quotas: Quotas
@@ -192,7 +194,7 @@ export class StoreConnection {
 
   #permission(text: string): NodePermission | undefined {
     const permission = parsePermission(text)
-    return permission && { ...permission, ignored: !this.#state.domains.has(permission.domid) }
+    return permission && { ...permission, ignored: !this.#state.rememberDomids && !this.#state.domains.has(permission.domid) }
   }
 
   #watched(payload: Uint8Array): { readonly path: string; readonly relative: boolean; readonly token: string } | undefined {

@@ -17,11 +17,20 @@ export const memorySocket = Effect.fnUntraced(function*(tree: XenStoreTree, domi
   const session = tree.connect(domid, (packet) => void Queue.offerUnsafe(replies, XenStoreWire.encode(packet)))
   const decoder = new XenStoreWire.Decoder()
   let open = true
+  const end = (): void => {
+    if (!open) return
+    open = false
+    session.close()
+    Queue.failCauseUnsafe(replies, Cause.fail(closed()))
+  }
 
   const write = (chunk: Uint8Array | string | Socket.CloseEvent): Effect.Effect<void, Socket.SocketError> =>
     Effect.suspend(() => {
       if (!open) return Effect.fail(closed())
-      if (chunk instanceof Uint8Array) for (const packet of decoder.feed(chunk).packets) session.handle(packet)
+      if (!(chunk instanceof Uint8Array)) return Effect.void
+      const { packets, violation } = decoder.feed(chunk)
+      for (const packet of packets) session.handle(packet)
+      if (violation !== undefined) end()
       return Effect.void
     })
 
@@ -30,11 +39,6 @@ export const memorySocket = Effect.fnUntraced(function*(tree: XenStoreTree, domi
       reader: Effect.succeed({ pull: Queue.takeAll(replies), upgrade: Socket.SocketUpgradeError.unsupported }),
       writer: Effect.succeed({ write, writeAll: (chunks) => Effect.forEach(chunks, write, { discard: true }) })
     }),
-    end: (): void => {
-      if (!open) return
-      open = false
-      session.close()
-      Queue.failCauseUnsafe(replies, Cause.fail(closed()))
-    }
+    end
   }
 })
