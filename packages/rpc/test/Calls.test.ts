@@ -80,9 +80,14 @@ const Handlers = Group.toLayer(Effect.gen(function*() {
   })
 }))
 
-const GuardLive = Layer.succeed(Guard, (effect) =>
-  Effect.flatMap(Caller, ({ domid }) =>
-    domid === 7 ? Effect.provideService(effect, Trusted, { name: "seven" }) : Effect.fail(new Denied({ domid }))))
+const GuardLive = Layer.succeed(
+  Guard,
+  (effect) =>
+    Effect.flatMap(
+      Caller,
+      ({ domid }) => domid === 7 ? Effect.provideService(effect, Trusted, { name: "seven" }) : Effect.fail(new Denied({ domid }))
+    )
+)
 
 // The defects are meant: their logs would only hide others.
 const Live = Layer.mergeAll(Handlers, GuardLive).pipe(Layer.provideMerge(LogLive), Layer.provideMerge(Logger.layer([])))
@@ -316,7 +321,10 @@ describe("Two versions of a service", () => {
     }),
     Rpc.make("Same", { success: Schema.Int })
   )
-  const V3 = RpcGroup.make(Rpc.make("Get", { payload: { name: Schema.String }, success: Schema.Int }), Rpc.make("Same", { success: Schema.String }))
+  const V3 = RpcGroup.make(
+    Rpc.make("Get", { payload: { name: Schema.String }, success: Schema.Int }),
+    Rpc.make("Same", { success: Schema.String })
+  )
   const V2Live = V2.toLayer({ Get: ({ id }) => Effect.succeed({ id, more: "yes" }), Same: () => Effect.succeed(3) })
 
   it.live("fields that may be left out do not keep them from talking", () =>

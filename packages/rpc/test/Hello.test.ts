@@ -45,5 +45,4 @@ describe("Hello", () => {
   })
 })
 
-const encodeWith = (json: string): Uint8Array =>
-  Uint8Array.from([...encodeHello(hello).subarray(0, 10), ...new TextEncoder().encode(json)])
+const encodeWith = (json: string): Uint8Array => Uint8Array.from([...encodeHello(hello).subarray(0, 10), ...new TextEncoder().encode(json)])

@@ -208,16 +208,26 @@ describe("A handshake that fails", () => {
     ["says nothing", () => {}, "HandshakeTimeout", "no Hello after 50 ms"],
     ["sends other bytes", (peer) => peer.bytes(new TextEncoder().encode("echo echo echo echo")), "ProtocolViolation", "length"],
     ["sends another frame first", (peer) => peer.send(FrameType.Success, 0, 1), "HandshakeRefused", "no Hello"],
-    ["sends another version", (peer) => {
-      const body = encodeHello({ service: "test", limits: limitsFrom({}), methods: [] })
-      body[8] = version + 1
-      peer.send(FrameType.Hello, 0, 0, body)
-    }, "HandshakeRefused", "version 2"],
+    [
+      "sends another version",
+      (peer) => {
+        const body = encodeHello({ service: "test", limits: limitsFrom({}), methods: [] })
+        body[8] = version + 1
+        peer.send(FrameType.Hello, 0, 0, body)
+      },
+      "HandshakeRefused",
+      "version 2"
+    ],
     ["answers for another service", (peer) => peer.hello({ service: "other", methods }), "HandshakeRefused", "\"other\" answered"],
     ["says goodbye without a reason", (peer) => peer.send(FrameType.Goodbye, 0, 0), "HandshakeRefused", "without a reason"],
-    ["goes", (peer) => {
-      peer.vchan.other?.end(new PeerGone())
-    }, "ConnectionLost", "peer closed"]
+    [
+      "goes",
+      (peer) => {
+        peer.vchan.other?.end(new PeerGone())
+      },
+      "ConnectionLost",
+      "peer closed"
+    ]
   ]
   for (const [name, answer, tag, detail] of answers) {
     it.live(`a server that ${name} fails the client with ${tag}`, () =>
