@@ -66,7 +66,8 @@ export const viewMemory = (address: bigint, length: number): ArrayBuffer => koff
 export const pollReadable: (fd: number, readable: () => void) => { readonly close: () => void } = (fd, readable) =>
   koffi.node.poll(fd, { readable: true }, readable)
 
-const names = new Map(Object.entries(koffi.os.errno).map(([name, value]) => [value, name]))
+// Where one number has two names (EAGAIN, EWOULDBLOCK), the first by the alphabet is the usual one.
+const names = new Map(Object.entries(koffi.os.errno).reverse().map(([name, value]) => [value, name]))
 
 /** The name of the errno that the last call left behind. */
 export const errnoName = (): string => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`
