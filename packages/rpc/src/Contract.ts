@@ -48,7 +48,7 @@ export interface Run {
 
 /** A method with what serves it. */
 export interface ServedMethod extends Method {
-  /** The services that the handler was built with. */
+  /** The server's services, and over them those that the handler was built with. */
   readonly context: Context.Context<never>
   /** Never throws: a handler that does has died. */
   readonly run: (payload: unknown, facts: CallFacts) => Run
@@ -132,7 +132,7 @@ export const servedMethodsOf = <Rpcs extends Rpc.Any>(
     const middlewares = Array.from(rpc.middlewares, (key) => Context.getUnsafe(services, key))
     return {
       ...method,
-      context: handler.context,
+      context: Context.merge(services, handler.context),
       run: (payload, { client, id, emit }) => {
         const options = { client, requestId: RpcMessage.RequestId(id), headers: Headers.empty, rpc, payload }
         let result: HandlerResult

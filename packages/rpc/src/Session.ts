@@ -32,7 +32,7 @@ const decodeRefusal = Schema.decodeUnknownResult(ConnectionRefusalJson)
 const flushLength = 32 * 1024
 
 /** The bytes that one callback of the ring reads, before others have their turn. */
-const turnLength = 1024 * 1024
+const turnLength = 256 * 1024
 
 /** One side of a connection. */
 export class Session {

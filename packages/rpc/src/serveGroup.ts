@@ -41,8 +41,9 @@ export const serveGroup = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
     Effect.flatMap(
       Effect.suspend(() => serveVchan(vchan, serverOptions, new Rpc.ServerClient(connections++))),
       (error) => {
-        const honest = error.reason._tag === "ConnectionLost"
-        return (honest ? Effect.logDebug : Effect.logWarning)(error.message)
+        const why = error.reason._tag === "ConnectionLost" ? error.reason.error.reason._tag : error.reason._tag
+        const usual = why === "PeerGone" || why === "DomainGone" || why === "Closed"
+        return (usual ? Effect.logDebug : Effect.logWarning)(error.message)
       }
     )
 })

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { PeerGone } from "@vchan/vchan"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, SchemaGetter } from "effect"
 import { Rpc, RpcGroup, RpcMiddleware } from "effect/rpc"
 import { Caller } from "../src/Caller.ts"
 import { VchanRpcError } from "../src/RpcError.ts"
+import * as VchanRpcClient from "../src/VchanRpcClient.ts"
 import { pair, pairOf } from "./support/pair.ts"
 import { turns, until } from "./support/rawPeer.ts"
 
@@ -257,6 +258,41 @@ describe("Calls", () => {
       assert.include(String(Exit.isFailure(discarded) && Cause.squash(discarded.cause)), "cannot be discarded")
       assert.include(String(Exit.isFailure(headed) && Cause.squash(headed.cause)), "no headers")
     }).pipe(Effect.provide(Live)))
+})
+
+describe("A group that cannot be served", () => {
+  const Functions = RpcGroup.make(Rpc.make("Take", { payload: Schema.declare((value) => typeof value === "function") }))
+  class Signed extends RpcMiddleware.Service<Signed>()("test/Signed", { requiredForClient: true }) {}
+  const Signing = RpcGroup.make(Rpc.make("Sign").middleware(Signed))
+  class Key extends Context.Service<Key, string>()("test/Key") {}
+  const Encrypted = RpcGroup.make(
+    Rpc.make("Open", {
+      payload: Schema.String.pipe(Schema.decodeTo(Schema.String, {
+        decode: SchemaGetter.transformEffect((text: string) => Effect.map(Key, (key) => key + text)),
+        encode: SchemaGetter.passthrough()
+      }))
+    })
+  )
+
+  it.live("for a schema without a codec is a defect that names the method", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(pair(Functions))
+      assert.include(String(exit), "the method Take cannot be called over a vchan")
+    }).pipe(Effect.scoped, Effect.provide(Functions.toLayer({ Take: () => Effect.void }))))
+
+  it.live("for a middleware with a client's half is a defect of the client that names both", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(pair(Signing))
+      assert.include(String(exit), "the method Sign cannot be called over a vchan: the middleware test/Signed")
+    }).pipe(
+      Effect.scoped,
+      Effect.provide([Signing.toLayer({ Sign: () => Effect.void }), Layer.succeed(Signed, (effect) => effect)])
+    ))
+
+  it("for schemas that need services does not compile", () => {
+    // @ts-expect-error the payload's codec needs Key
+    assert.isDefined(() => VchanRpcClient.make(Encrypted, { domain: 1, service: "test" }))
+  })
 })
 
 describe("The end of a connection", () => {

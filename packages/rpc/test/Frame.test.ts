@@ -115,7 +115,7 @@ describe("Frame", () => {
   it("the slab grows with what has come, up to one frame of the limit", () => {
     const limit = 300_000
     const length = limit - countedHeaderLength
-    const whole = encode([{ type: 1, method: 0, id: 0, body: new Array<number>(length).fill(1) }])
+    const whole = encode([{ type: 1, method: 0, id: 0, body: Array.from({ length }, () => 1) }])
     const part = decode(whole.subarray(0, 20_000), [1000], limit)
     expect(part.reader.capacity).toBeLessThanOrEqual(40_960)
     const all = decode(whole, [1000], limit)
