@@ -73,18 +73,21 @@ describe("EmulatedXen, between processes", () => {
       yield* untilStatus(directory, "nothing", isEmpty)
     }))
 
-  it.live("a destroyed domain leaves its peers' bytes alone, and its own processes are told", () =>
+  it.live("a destroyed domain leaves its peers' bytes alone, and its own processes are told and cut off", () =>
     Effect.gen(function*() {
       const host = yield* testHost()
       const server = yield* remoteDomain(host.directory)
       const client = yield* remoteDomain(host.directory)
-      const { mapped } = yield* connect(server, client)
+      const { mapped, shared } = yield* connect(server, client)
       assert.isTrue(yield* host.destroy(server.domid))
       assert.isFalse(yield* host.destroy(server.domid))
       assert.strictEqual(yield* client.tell({ _tag: "Read", index: mapped.index, offset: 21 }), 1)
       const failure = yield* Effect.flip(server.bindUnbound(client.domid))
       assert.strictEqual(failure.reason, "HostLost")
       assert.include(failure.message, host.directory)
+      assert.include(failure.message, "domain was destroyed")
+      yield* server.tell({ _tag: "Write", index: shared.index, offset: 50, value: 3 })
+      assert.strictEqual(yield* client.tell({ _tag: "Read", index: mapped.index, offset: 50 }), 0)
     }))
 
   it.live("when the host is killed, calls and watches on both sides fail with HostLost, which names its directory", () =>

@@ -55,7 +55,7 @@ export const connectControl = Effect.fnUntraced(function*(options: {
           if (answer === undefined) {
             if (line !== destroyedNotice) continue
             options.destroyed?.()
-            return yield* lose(`${directory.path}, domain and all,`)
+            return yield* lose(`${directory.path} (where this process's domain was destroyed)`)
           }
           const waiting = pending.get(answer.id)
           pending.delete(answer.id)
