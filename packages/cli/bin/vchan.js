@@ -1,2 +1,5 @@
 #!/usr/bin/env node
-console.log(process.version, process.env.NODE_OPTIONS, process.argv.slice(2), import.meta.resolve("@vchan/cli"))
+import { main } from "@vchan/cli"
+import manifest from "../package.json" with { type: "json" }
+
+main({ version: manifest.version })

@@ -1,1 +1,4 @@
-export {}
+/**
+ * The `vchan` command.
+ */
+export { main } from "./main.ts"
