@@ -41,6 +41,7 @@ export class Connection implements Vchan, PortListener {
   private readonly consumer: Consumer
   private readonly port: Port
   private readonly other: Vchan["role"]
+  private readonly begun: number
 
   private listener: VchanListener | undefined
   private reader: Reader | undefined
@@ -62,6 +63,8 @@ export class Connection implements Vchan, PortListener {
     readonly producer: Producer
     readonly consumer: Consumer
     readonly port: Port
+    /** Where the peer's reading begins: beyond it, the peer has been there. */
+    readonly begun: number
   }) {
     this.role = options.role
     this.peer = options.peer
@@ -70,6 +73,7 @@ export class Connection implements Vchan, PortListener {
     this.producer = options.producer
     this.consumer = options.consumer
     this.port = options.port
+    this.begun = options.begun
     this.other = options.role === "server" ? "client" : "server"
     this.readRing = options.consumer.size
     this.writeRing = options.producer.size
@@ -78,7 +82,7 @@ export class Connection implements Vchan, PortListener {
     this.writers = new WriteQueue((bytes, offset, length, least) => this.put(bytes, offset, length, least))
   }
 
-  /** Waits until the peer has connected. A client that came and is gone already has connected too. */
+  /** Waits until the peer has connected. A client that wrote or read something, and is gone already, has connected too. */
   readonly connected: Effect.Effect<void, VchanError> = Deferred.await(this.meeting)
 
   readonly ended: Effect.Effect<VchanError> = Deferred.await(this.ending)
@@ -108,7 +112,8 @@ export class Connection implements Vchan, PortListener {
     this.consumer.freeze()
     const found = this.corruption() ?? reason
     this.error = new VchanError({ domid: this.peer, path: this.path, reason: found })
-    if (this.met && (found._tag === "RingCorrupt" || found._tag === "Closed")) {
+    if (found._tag === "RingCorrupt" || (found._tag === "Closed" && this.met)) {
+      this.met = true
       this.page.setLive(this.role, live.gone)
       this.port.notifyUnsafe()
     }
@@ -316,6 +321,11 @@ export class Connection implements Vchan, PortListener {
 
   private checkLive(): void {
     const value = this.page.live(this.other)
+    if (value === live.gone && !this.met && !this.touched()) {
+      // A client gave up before it had connected, and its mapping cleared the byte: the next may come.
+      this.page.awaitClient()
+      return
+    }
     if (value === live.waiting && !this.met) return
     if (!this.met) {
       this.met = true
@@ -324,6 +334,11 @@ export class Connection implements Vchan, PortListener {
     if (value === live.gone) this.end(new PeerGone())
     // libxenvchan takes whatever is not 0 for connected, but no honest peer writes anything else.
     else if (value !== live.connected) this.end(new RingCorrupt({ detail: `the ${this.other}'s live byte is ${value}` }))
+  }
+
+  /** Whether anybody has written to or read from the rings since they were last emptied. */
+  private touched(): boolean {
+    return this.consumer.available() > 0 || this.consumer.corrupt !== undefined || !this.producer.isConsumedTo(this.begun)
   }
 
   private checkRings(): void {

@@ -167,7 +167,7 @@ const attach = Effect.fnUntraced(function*(domid: DomId, path: string, advert: A
   })
   const producer = new Producer(page.ring("client", "write", orders.left, left))
   const consumer = new Consumer(page.ring("client", "read", orders.right, right))
-  const connection = new Connection({ role: "client", peer: domid, path, page, producer, consumer, port })
+  const connection = new Connection({ role: "client", peer: domid, path, page, producer, consumer, port, begun: producer.position })
   yield* Effect.addFinalizer(() => Effect.sync(() => connection.close()))
   page.setLive("client", live.connected)
   page.greet("client")

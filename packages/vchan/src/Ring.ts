@@ -95,6 +95,11 @@ export class Producer extends End {
     super(memory, position)
   }
 
+  /** Whether the peer has consumed up to this place, and no further. */
+  isConsumedTo(position: number): boolean {
+    return Atomics.load(this.memory.indexes, this.memory.cons) >>> 0 === position >>> 0
+  }
+
   /** How many bytes may be written now. */
   space(): number {
     const used = (this.position - Atomics.load(this.memory.indexes, this.memory.cons)) >>> 0

@@ -46,6 +46,8 @@ export class ServerEnd implements Server {
   private readonly right: RingMemory
   private reading = 0
   private writing = 0
+  /** Where the next client's reading begins. */
+  private begun = 0
   private readonly turn = Semaphore.makeUnsafe(1)
   private readonly ending = Deferred.makeUnsafe<never, VchanError>()
   private error: VchanError | undefined
@@ -105,10 +107,10 @@ export class ServerEnd implements Server {
   })
 
   private begin(): Connection {
-    const { domid, left, page, path, port, right } = this
+    const { begun, domid, left, page, path, port, right } = this
     const producer = new Producer(right, this.writing)
     const consumer = new Consumer(left, this.reading)
-    const connection = new Connection({ role: "server", peer: domid, path, page, producer, consumer, port })
+    const connection = new Connection({ role: "server", peer: domid, path, page, producer, consumer, port, begun })
     this.current = connection
     connection.start()
     return connection
@@ -128,8 +130,9 @@ export class ServerEnd implements Server {
 
   /** Lets the next client in where the former one is gone. A client that has connected since is not disturbed. */
   private renew(): void {
-    if (this.page.live("client") !== live.gone) return
+    if (this.page.live("client") === live.connected) return
     this.reading = this.page.empty(this.writing)
+    this.begun = this.writing
     this.page.setLive("server", live.connected)
     this.page.awaitClient()
   }
@@ -137,7 +140,7 @@ export class ServerEnd implements Server {
   /** Waits until a client that was sent away is gone. */
   private readonly parted: Effect.Effect<void> = Effect.callback((resume) => {
     const look = (): boolean => {
-      if (this.parting && !this.closed && this.page.live("client") === live.gone) {
+      if (this.parting && !this.closed && this.page.live("client") !== live.connected) {
         this.parting = false
         this.renew()
       }

@@ -87,7 +87,8 @@ export class SharedPage {
 
   /** Says that the server waits for a client again, unless one has connected meanwhile. */
   awaitClient(): void {
-    Atomics.compareExchange(this.bytes, liveAt.client, live.gone, live.waiting)
+    const value = this.live("client")
+    if (value !== live.connected) Atomics.compareExchange(this.bytes, liveAt.client, value, live.waiting)
   }
 
   /** Asks for a ring at the peer's first write, and forgets what a former client had asked for. */

@@ -71,3 +71,11 @@ export const readExactly = Effect.fnUntraced(function*(vchan: Vchan, length: num
   }
   return bytes
 })
+
+/** The shared page's bytes, as a client that goes around the protocol sees them. */
+export const rawPage = Effect.fnUntraced(function*(context: Context.Context<Xen>) {
+  const { grants, store } = { grants: Context.get(context, GrantTable), store: Context.get(context, XenStore) }
+  const reference = Number(yield* store.read(`${path}/ring-ref`))
+  const { buffer } = yield* grants.map({ domid: serverDomid, references: [reference], writable: true })
+  return { view: new DataView(buffer), bytes: new Uint8Array(buffer) }
+})
