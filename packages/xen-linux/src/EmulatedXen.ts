@@ -47,7 +47,9 @@ const join = Effect.fnUntraced(function*(
     const grants = yield* makeGrantTable({ control, directory, mapped })
     const events = yield* makeEventChannel({ control, directory, queue, spinMicros: options?.spinMicros ?? defaultSpinMicros })
     return { domid, events, grants }
-  }).pipe(Effect.mapError((error) => new XenStoreError({ reason: error._tag === "Refused" ? refusalBy(error, `join ${directory.path}`) : error })))
+  }).pipe(
+    Effect.mapError((error) => new XenStoreError({ reason: error._tag === "Refused" ? refusalBy(error, `join ${directory.path}`) : error }))
+  )
   const socket = yield* NodeSocket.makeNet({ path: directory.store(domid) })
   const store = yield* XenStoreClient.make({ socket, host: directory.path })
   return Context.make(GrantTable, grants).pipe(Context.add(EventChannel, events), Context.add(XenStore, store))

@@ -143,7 +143,9 @@ const serve = (
   handler: (socket: Socket.Socket) => Effect.Effect<void>
 ): Effect.Effect<void, SystemRefusal, Scope.Scope> =>
   NodeSocketServer.make({ path }).pipe(
-    Effect.mapError(({ reason }) => systemRefusal(`listen ${path}`, "see whether the run directory is still there and may be written", reason.cause)),
+    Effect.mapError(({ reason }) =>
+      systemRefusal(`listen ${path}`, "see whether the run directory is still there and may be written", reason.cause)
+    ),
     Effect.flatMap((server) => Effect.forkScoped(server.run(handler))),
     Effect.asVoid
   )

@@ -53,7 +53,15 @@ describe("EmulatedXen, between processes", () => {
       assert.deepStrictEqual(yield* server.next("Event"), { _tag: "Event", port: serverPort })
       assert.strictEqual(yield* server.tell({ _tag: "Read", index: shared.index, offset: 20 }), 0)
       const status = yield* untilStatus(directory, "the end of the client's domain", (status) => status.domains.length === 2)
-      assert.deepInclude(status, { domains: [0, server.domid], processes: 1, grants: 1, mappings: 0, ports: 1, watches: 0, transactions: 0 })
+      assert.deepInclude(status, {
+        domains: [0, server.domid],
+        processes: 1,
+        grants: 1,
+        mappings: 0,
+        ports: 1,
+        watches: 0,
+        transactions: 0
+      })
       assert.deepStrictEqual(fs.readdirSync(directory).filter((name) => name.startsWith("evt.")).length, 1)
     }))
 
@@ -248,7 +256,9 @@ describe("EmulatedXen", () => {
   it.live("without a domid each process gets a domain of its own", () =>
     Effect.gen(function*() {
       const { directory } = yield* testHost()
-      const domids = yield* Effect.all([1, 2, 3].map(() => Effect.flatMap(Layer.build(EmulatedXen.layer({ directory })), (xen) => Effect.provide(ownDomid, xen))))
+      const domids = yield* Effect.all(
+        [1, 2, 3].map(() => Effect.flatMap(Layer.build(EmulatedXen.layer({ directory })), (xen) => Effect.provide(ownDomid, xen)))
+      )
       assert.strictEqual(new Set([0, ...domids]).size, 4)
     }))
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { GrantTable, XenStore, XenStoreWire } from "@vchan/xen"
 import { EmulatedXen, HostControl, HostServer } from "@vchan/xen-linux"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
 import * as fs from "node:fs"
 import { rawSocket } from "./rawSocket.ts"
 import { remoteDomain, remoteHost } from "./remote.ts"
@@ -182,6 +182,21 @@ describe("HostServer's control socket", () => {
       deaf.socket.pause()
       yield* deaf.send("1 status\n".repeat(50_000))
       assert.strictEqual((yield* HostControl.status({ directory })).processes, 0)
+    }))
+
+  it.live("clients that read nothing do not hold up the host's end", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const host = yield* Scope.make()
+      yield* Scope.provide(HostServer.make({ directory }), host)
+      const deaf = yield* rawSocket(`${directory}/control`)
+      deaf.socket.pause()
+      yield* deaf.send("1 join\n")
+      yield* deaf.send("2 status\n".repeat(50_000))
+      yield* rawSocket(`${directory}/xs.0`)
+      yield* untilStatus(directory, "the deaf one", (status) => status.processes === 1)
+      yield* Effect.timeout(Scope.close(host, Exit.void), "5 seconds")
+      assert.deepStrictEqual(fs.readdirSync(directory), [])
     }))
 
   it.live("HostControl destroys a domain, but not domain 0 nor one that is not there", () =>

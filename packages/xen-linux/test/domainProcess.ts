@@ -59,7 +59,9 @@ const domain = Effect.gen(function*() {
       case "Read":
         return Effect.sync(() => new Uint8Array(pages[command.index]?.buffer ?? new ArrayBuffer(0))[command.offset])
       case "Write":
-        return Effect.sync(() => void new Uint8Array(pages[command.index]?.buffer ?? new ArrayBuffer(0)).fill(command.value, command.offset, command.offset + 1))
+        return Effect.sync(() =>
+          void new Uint8Array(pages[command.index]?.buffer ?? new ArrayBuffer(0)).fill(command.value, command.offset, command.offset + 1)
+        )
       case "StoreWrite":
         return store.write(command.path, "written")
       case "StoreWatch":

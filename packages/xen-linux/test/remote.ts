@@ -34,7 +34,7 @@ export type Reply =
   | { readonly _tag: "WatchFailed"; readonly reason: string; readonly message: string }
 
 /** A command that failed in the other process. */
-export class RemoteFailure extends Data.TaggedError("RemoteFailure")<{ readonly reason: string; readonly message: string }> {}
+class RemoteFailure extends Data.TaggedError("RemoteFailure")<{ readonly reason: string; readonly message: string }> {}
 
 /** Another process. */
 export interface Remote {
@@ -54,7 +54,7 @@ export interface Remote {
   readonly exited: Effect.Effect<number | string>
 }
 
-export interface Pages {
+interface Pages {
   readonly index: number
   readonly references: ReadonlyArray<GrantReference>
 }
@@ -64,13 +64,19 @@ const bounded = <A, E>(what: string, effect: Effect.Effect<A, E>): Effect.Effect
 
 const start = Effect.fnUntraced(function*(...words: ReadonlyArray<string>): Effect.fn.Return<Remote, never, Scope.Scope> {
   const child = yield* Effect.acquireRelease(
-    Effect.sync(() => fork(fileURLToPath(new URL("domainProcess.ts", import.meta.url)), words, { execArgv: ["--conditions=@vchan/source"] })),
+    Effect.sync(() =>
+      fork(fileURLToPath(new URL("domainProcess.ts", import.meta.url)), words, { execArgv: ["--conditions=@vchan/source"] })
+    ),
     (child) => Effect.sync(() => void child.kill("SIGKILL"))
   )
   const ready = yield* Deferred.make<DomId>()
   const gone = yield* Deferred.make<number | string>()
   const waiting = new Map<number, (answer: Effect.Effect<unknown, RemoteFailure>) => void>()
-  const seen = { Event: yield* Queue.unbounded<Reply>(), Watch: yield* Queue.unbounded<Reply>(), WatchFailed: yield* Queue.unbounded<Reply>() }
+  const seen = {
+    Event: yield* Queue.unbounded<Reply>(),
+    Watch: yield* Queue.unbounded<Reply>(),
+    WatchFailed: yield* Queue.unbounded<Reply>()
+  }
   let lastId = 0
   child.once("exit", (code, signal) => Deferred.doneUnsafe(gone, Effect.succeed(signal ?? code ?? -1)))
   child.on("message", (reply: Reply) => {
@@ -94,7 +100,10 @@ const start = Effect.fnUntraced(function*(...words: ReadonlyArray<string>): Effe
       })
     )
   const tellFor = <A>(is: (value: unknown) => value is A) => (command: Command): Effect.Effect<A, RemoteFailure> =>
-    Effect.flatMap(tell(command), (value) => is(value) ? Effect.succeed(value) : Effect.die(new Error(`unexpected: ${JSON.stringify(value)}`)))
+    Effect.flatMap(
+      tell(command),
+      (value) => is(value) ? Effect.succeed(value) : Effect.die(new Error(`unexpected: ${JSON.stringify(value)}`))
+    )
   const pages = tellFor((value): value is Pages => typeof value === "object" && value !== null && "references" in value)
   const port = tellFor((value): value is number => typeof value === "number")
   return {

@@ -26,10 +26,14 @@ export const untilStatus = (directory: string, what: string, wanted: (status: Ho
     Effect.timeoutOrElse({
       duration: "10 seconds",
       orElse: () =>
-        Effect.flatMap(HostControl.status({ directory }), (status) => Effect.die(new Error(`never came: ${what}, but ${JSON.stringify(status)}`)))
+        Effect.flatMap(
+          HostControl.status({ directory }),
+          (status) => Effect.die(new Error(`never came: ${what}, but ${JSON.stringify(status)}`))
+        )
     })
   )
 
 /** What a domain that has just joined, with one process, leaves when it is gone. */
 export const isEmpty = (status: HostStatus): boolean =>
-  status.domains.length === 1 && status.processes + status.grants + status.mappings + status.ports + status.watches + status.transactions === 0
+  status.domains.length === 1 &&
+  status.processes + status.grants + status.mappings + status.ports + status.watches + status.transactions === 0

@@ -43,7 +43,8 @@ const outcome = (tool: string, child: ChildProcess): Effect.Effect<Outcome> => {
 }
 
 const suite = (found: Extract<XenstoreUtils, { _tag: "Found" }>) => {
-  const on = (socket: string) => (tool: string, ...words: ReadonlyArray<string>) => Effect.scoped(Effect.flatten(start(found, socket, tool, ...words)))
+  const on = (socket: string) => (tool: string, ...words: ReadonlyArray<string>) =>
+    Effect.scoped(Effect.flatten(start(found, socket, tool, ...words)))
 
   it.live("xenstore-write, -read, -list, -exists, -rm and -ls work on dom0's socket", () =>
     Effect.gen(function*() {

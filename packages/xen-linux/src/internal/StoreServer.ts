@@ -4,7 +4,7 @@
  * A connection's watches and transactions end with it. A client that breaks the protocol, or takes nothing of what it is sent, loses its
  * connection; nobody else notices.
  */
-import { type DomId, XenStoreWire, type XenStoreTree } from "@vchan/xen"
+import { type DomId, type XenStoreTree, XenStoreWire } from "@vchan/xen"
 import { Effect } from "effect"
 import { Socket } from "effect/socket"
 import { makeOutbox } from "./Outbox.ts"

@@ -24,7 +24,11 @@ export const makeEventChannel = Effect.fnUntraced(function*(options: {
   const table = new PortTable((yield* mapPages({ file, references, writable: true })).buffer)
   const fifo = directory.queue(options.queue)
   const events = yield* Effect.acquireRelease(
-    systemCall(`open ${fifo}`, "join the host again", () => new EventQueue({ fifo, table, writer: new EventWriter(directory), spinMicros })),
+    systemCall(
+      `open ${fifo}`,
+      "join the host again",
+      () => new EventQueue({ fifo, table, writer: new EventWriter(directory), spinMicros })
+    ),
     (events) => Effect.sync(() => events.end())
   )
 

@@ -18,7 +18,7 @@ import { Result } from "effect"
 import type { Refusal } from "./ControlProtocol.ts"
 
 /** What an operation answers: words, or why not. */
-export type Outcome = Result.Result<ReadonlyArray<number>, Refusal>
+type Outcome = Result.Result<ReadonlyArray<number>, Refusal>
 
 /** One operation of a process. */
 export type GuestOperation = (guest: Guest, words: ReadonlyArray<string>) => Outcome
@@ -27,7 +27,7 @@ export type GuestOperation = (guest: Guest, words: ReadonlyArray<string>) => Out
 export const invalid = (text: string): Refusal => ({ code: "EINVAL", number: 0, text })
 
 /** A number in a request. */
-export const numberIn = (word: string | undefined, what: string): Result.Result<number, Refusal> => {
+const numberIn = (word: string | undefined, what: string): Result.Result<number, Refusal> => {
   const value = XenStoreWire.parseNumber(word ?? "")
   return value === undefined ? Result.fail(invalid(`${what} is to be a number`)) : Result.succeed(value)
 }

@@ -1,10 +1,10 @@
 /**
  * The C library calls that the Linux backends make, with C's names, types and constants: nowhere else in the project.
  *
- * Stateless. Every call answers as in C: -1 (or MAP_FAILED) on failure, and {@link errnoName} then tells why.
+ * Stateless. Every call answers as in C: -1 (or MAP_FAILED) on failure, and {@link refusal} then tells why.
  */
-import koffi from "koffi"
 import { SystemRefusal } from "@vchan/xen"
+import koffi from "koffi"
 
 // null is the program itself: Node is linked with the C library, whichever that is here.
 const library = koffi.load(null)
@@ -24,11 +24,12 @@ export const FALLOC_FL_KEEP_SIZE = 1
 export const FALLOC_FL_PUNCH_HOLE = 2
 
 /** `void *mmap(void *, size_t, int, int, int, off_t)`; addresses are bigints, and `off_t` has 64 bits on all that Node runs on. */
-export const mmap: (address: bigint, length: number, protection: number, flags: number, fd: number, offset: number) => bigint = library.func(
-  "mmap",
-  "void *",
-  ["uintptr_t", "size_t", "int", "int", "int", "int64_t"]
-)
+export const mmap: (address: bigint, length: number, protection: number, flags: number, fd: number, offset: number) => bigint = library
+  .func(
+    "mmap",
+    "void *",
+    ["uintptr_t", "size_t", "int", "int", "int", "int64_t"]
+  )
 
 /** `int munmap(void *, size_t)`. Views of the range must have been detached. */
 export const munmap: (address: bigint, length: number) => number = library.func("munmap", "int", ["uintptr_t", "size_t"])
@@ -70,7 +71,7 @@ export const pollReadable: (fd: number, readable: () => void) => { readonly clos
 const names = new Map(Object.entries(koffi.os.errno).reverse().map(([name, value]) => [value, name]))
 
 /** The name of the errno that the last call left behind. */
-export const errnoName = (): string => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`
+const errnoName = (): string => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`
 
 /** The last call's failure, for people: `call` names it with what it was made on. */
 export const refusal = (call: string, hint: string): SystemRefusal => new SystemRefusal({ call, code: errnoName(), hint })
