@@ -1,6 +1,7 @@
 import * as Rpc from "@vchan/rpc"
 import * as Vchan from "@vchan/vchan"
 import * as Xen from "@vchan/xen"
+import * as XenLinux from "@vchan/xen-linux"
 import { Predicate } from "effect"
 import * as fs from "node:fs"
 import { describe, expect, it } from "vitest"
@@ -24,7 +25,7 @@ const memberNames = (value: unknown): ReadonlyArray<string> =>
     : []
 
 /** Every exported `…Reason` with the names of its members, under the name of the class that carries it. */
-const reasons = Object.entries({ ...Xen, ...Vchan, ...Rpc }).flatMap(([name, value]: [string, unknown]) => {
+const reasons = Object.entries({ ...Xen, ...XenLinux, ...Vchan, ...Rpc }).flatMap(([name, value]: [string, unknown]) => {
   const tags = memberNames(value)
   return name.endsWith("Reason") && tags.length > 0 ? [{ name: name.replace(/Reason$/, "Error"), tags }] : []
 })

@@ -10,8 +10,7 @@ import { untilStopped } from "./untilStopped.ts"
 export const host = Command.make("host", { directory }, (flags) =>
   Effect.gen(function*() {
     const host = yield* HostServer.make({ directory: Option.getOrUndefined(flags.directory) })
-    yield* Console.log(`emulated host at ${host.directory}`)
-    yield* Console.log(`join it with VCHAN_HOST=${host.directory}, stop it with Ctrl-C`)
+    yield* Console.log(`emulated host runs: join it with VCHAN_HOST=${host.directory}, stop it with Ctrl-C`)
     return yield* Effect.never
   }).pipe(Effect.scoped, untilStopped)).pipe(
     Command.withDescription(
