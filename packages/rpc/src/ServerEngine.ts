@@ -206,23 +206,29 @@ class ServerEngine implements SessionHandler {
 
   private reply(call: Call, exit: Exit.Exit<unknown, unknown>): void {
     this.calls.delete(call.id)
+    if (this.session.ended === undefined) this.answer(call, exit)
+    // Nobody is left to hear of a defect but the log.
+    else if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) this.log(call, exit.cause)
+    // Last: `close` goes on at once, and ends the session.
     if (this.closing && this.calls.size === 0) Deferred.doneUnsafe(this.idle, Effect.void)
-    if (this.session.ended !== undefined) return this.report(call, exit)
+  }
+
+  private answer(call: Call, exit: Exit.Exit<unknown, unknown>): void {
     const { codecs, method } = call.target
-    if (exit._tag === "Failure") return this.replyCause(call, exit.cause)
+    if (exit._tag === "Failure") return this.answerCause(call, exit.cause)
     if (method.isStream) return this.session.sendEmpty(FrameType.End, call.index, call.id)
     const body = codecs.success.encode(exit.value)
-    if (Result.isFailure(body)) return this.replyCause(call, Cause.die(new Error(`the reply cannot be encoded: ${body.failure}`)))
+    if (Result.isFailure(body)) return this.answerCause(call, Cause.die(new Error(`the reply cannot be encoded: ${body.failure}`)))
     this.sendWhole(call, FrameType.Success, body.success)
   }
 
-  private replyCause(call: Call, cause: Cause.Cause<unknown>): void {
+  private answerCause(call: Call, cause: Cause.Cause<unknown>): void {
     const { codecs, method } = call.target
     const failure = cause.reasons.find(Cause.isFailReason)
     if (failure !== undefined) {
       const body = codecs.failure.encode(failure.error)
       if (Result.isSuccess(body)) return this.sendWhole(call, FrameType.Failure, body.success)
-      return this.replyCause(call, Cause.die(new Error(`the failure cannot be encoded: ${body.failure}`, { cause: failure.error })))
+      return this.answerCause(call, Cause.die(new Error(`the failure cannot be encoded: ${body.failure}`, { cause: failure.error })))
     }
     const death = cause.reasons.find(Cause.isDieReason)
     if (death === undefined) return this.session.send(FrameType.Refusal, call.index, call.id, interruptedBody)
@@ -231,11 +237,6 @@ class ServerEngine implements SessionHandler {
     const body = method.defect.encode(death.defect)
     const told = Result.isSuccess(body) && body.success.length <= this.peerFrame ? body.success : noBody
     this.session.send(FrameType.Defect, call.index, call.id, told)
-  }
-
-  /** Nobody is left to hear of a defect but the log. */
-  private report(call: Call, exit: Exit.Exit<unknown, unknown>): void {
-    if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) this.log(call, exit.cause)
   }
 
   private log(call: Call, cause: Cause.Cause<unknown>): void {

@@ -23,6 +23,7 @@ const Group = RpcGroup.make(
   Rpc.make("Wait", { payload: { id: Schema.Int } }),
   Rpc.make("Late", { success: Schema.String }),
   Rpc.make("Stop"),
+  Rpc.make("Close"),
   Rpc.make("Stubborn"),
   Rpc.make("Big", { payload: { bytes: Schema.Uint8Array }, success: Schema.Uint8Array }),
   Rpc.make("Who", { success: Schema.Int }),
@@ -34,6 +35,7 @@ class Log extends Context.Service<Log, {
   readonly running: Set<number>
   finished: number
   released: number
+  close: () => void
   readonly late: Deferred.Deferred<string>
   readonly gate: Deferred.Deferred<void>
 }>()("test/Log") {}
@@ -42,6 +44,7 @@ const LogLive = Layer.sync(Log, () => ({
   running: new Set<number>(),
   finished: 0,
   released: 0,
+  close: () => {},
   late: Deferred.makeUnsafe<string>(),
   gate: Deferred.makeUnsafe<void>()
 }))
@@ -61,13 +64,23 @@ const Handlers = Group.toLayer(Effect.gen(function*() {
           log.running.add(id)
         }),
         () =>
-          Effect.sync(() => {
-            log.running.delete(id)
-            log.released++
-          })
+          Effect.andThen(
+            turns(2),
+            Effect.sync(() => {
+              log.running.delete(id)
+              log.released++
+            })
+          )
       ).pipe(Effect.andThen(Effect.never)),
     Late: () => Effect.succeed(log.late),
     Stop: () => Effect.interrupt,
+    Close: () =>
+      Effect.andThen(
+        Effect.sync(() => {
+          log.close()
+        }),
+        Effect.never
+      ),
     Stubborn: () =>
       Rpc.uninterruptible(Effect.andThen(
         Deferred.await(log.gate),
@@ -330,6 +343,15 @@ describe("The end of a connection", () => {
       vchans.client.close()
       assert.strictEqual(reasonOf(yield* Effect.flip(Fiber.join(fiber)))._tag, "ConnectionLost")
       yield* until(() => log.running.size === 0 || undefined)
+    }).pipe(Effect.provide(Live)))
+
+  it.live("a server that is ended by the first step of a handler ends that handler too", () =>
+    Effect.gen(function*() {
+      const { client, serving } = yield* pair(Group)
+      const log = yield* Log
+      log.close = () => serving.interruptUnsafe()
+      assert.strictEqual(reasonOf(yield* Effect.flip(client.Close()))._tag, "Interrupted")
+      yield* Fiber.await(serving)
     }).pipe(Effect.provide(Live)))
 
   it.live("a server that ends interrupts its handlers and tells their callers so", () =>

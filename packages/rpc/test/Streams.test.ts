@@ -237,10 +237,9 @@ describe("A client that does not take", () => {
       yield* turns(100)
       assert.isAbove(log.produced, 50)
       assert.isAtMost(log.produced, 64 + 4 + 2 * 50)
-      const produced = log.produced
       peer.reads = true
       peer.read()
-      yield* until(() => log.produced > produced + 200 || undefined)
+      yield* until(() => log.produced > 20_000 || undefined)
     }).pipe(Effect.scoped, Effect.provide(Live)))
 
   it.live("of replies has no more of its requests read, and loses none of them", () =>
@@ -249,7 +248,7 @@ describe("A client that does not take", () => {
       peer.reads = false
       for (let id = 1; id <= 2000; id++) request("Ping", id, undefined)
       yield* turns(100)
-      assert.isAbove(peer.vchan.availableUnsafe(), 4000)
+      assert.isBelow(peer.vchan.spaceUnsafe(), 100)
       peer.reads = true
       peer.read()
       yield* until(() => peer.frames.filter((frame) => frame.type === FrameType.Success).length === 2000 || undefined)

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Listener } from "@vchan/vchan"
 import { MemoryXen } from "@vchan/xen"
 import { Context, Effect, Fiber, Layer, Logger, Schema, Stream } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Caller, VchanRpcClient, type VchanRpcError, VchanRpcServer } from "../src/index.ts"
-import { until } from "./support/rawPeer.ts"
+import { turn, until } from "./support/rawPeer.ts"
 
 class Missing extends Schema.TaggedError<Missing>()("Missing", { key: Schema.String }) {}
 
@@ -55,6 +56,10 @@ const world = Effect.fnUntraced(function*(options: Partial<VchanRpcServer.Option
   const inDomain = <A, E, R>(domid: number, effect: Effect.Effect<A, E, R>) => Effect.provide(effect, host.domain(domid))
   return { host, log, serving, inDomain }
 })
+
+/** Waits until no domain holds anything. */
+const released = (host: MemoryXen.MemoryXen): Effect.Effect<void> =>
+  Effect.catchDefect(host.assertReleased, () => Effect.andThen(turn, Effect.suspend(() => released(host))))
 
 const client = VchanRpcClient.make(Group, { domain: 5, service: "test" })
 
@@ -175,16 +180,29 @@ describe("A service between domains", () => {
       yield* host.assertReleased
     }).pipe(Effect.scoped, Effect.provide(LogLive)))
 
-  it.live("a client that fails to connect holds nothing, though its Scope lives on", () =>
+  it.live("a client whose server does not talk holds nothing, though its Scope lives on", () =>
     Effect.gen(function*() {
-      const { host, inDomain, serving } = yield* world()
+      const host = yield* MemoryXen.make()
+      const silent = Listener.make({ path: "data/rpc/test", clients: "any", handler: (vchan) => Effect.asVoid(vchan.ended) })
+      const serving = yield* Effect.forkScoped(Effect.provide(Effect.scoped(Effect.andThen(silent, Effect.never)), host.domain(5)))
+      yield* Effect.gen(function*() {
+        const error = yield* Effect.flip(VchanRpcClient.make(Group, { domain: 5, service: "test", timeout: 100 }))
+        assert.strictEqual(error.reason._tag, "HandshakeTimeout")
+        yield* Fiber.interrupt(serving)
+        yield* host.assertReleased
+      }).pipe(Effect.scoped, Effect.provide(host.domain(7)))
+    }).pipe(Effect.scoped))
+
+  it.live("a client whose connection was lost holds nothing, though its Scope lives on", () =>
+    Effect.gen(function*() {
+      const { host, inDomain } = yield* world()
       yield* inDomain(
         7,
         Effect.gen(function*() {
-          const other = VchanRpcClient.make(Group, { domain: 5, service: "other", timeout: 20 })
-          assert.strictEqual((yield* Effect.flip(other)).reason._tag, "ConnectFailed")
-          yield* Fiber.interrupt(serving)
-          yield* host.assertReleased
+          const echo = yield* client
+          assert.strictEqual(yield* echo.Who(), 7)
+          yield* host.kill(5)
+          yield* released(host)
         }).pipe(Effect.scoped)
       )
     }).pipe(Effect.scoped, Effect.provide(LogLive)))
