@@ -14,6 +14,7 @@
 import { type DomId, type Permissions, XenStore, type XenStoreError } from "@vchan/xen"
 import { Effect } from "effect"
 import { isUnseen } from "./Advert.ts"
+import { transaction } from "./transaction.ts"
 
 /** Where a service's directory is, for everybody: relative paths are in the server's own tree. */
 export const serviceDirectory = (server: DomId, path: string): string => path.startsWith("/") ? path : `/local/domain/${server}/${path}`
@@ -28,13 +29,20 @@ export const answersDirectory = (service: string): string => `${service}/vchan`
 export const answerPath = (service: string, client: DomId, id: string): string => `${answersDirectory(service)}/${client}/${id}`
 
 /** What is accepted as a request's name: it becomes part of the answer's path. */
-export const isRequestId = (id: string): boolean => /^[A-Za-z0-9_-]{1,36}$/.test(id)
+export const isRequestId = (id: string): boolean => /^[A-Za-z0-9_-]{1,8}$/.test(id)
+
+/** How many bytes of names a directory for requests may hold before it is worth emptying: XenStore lets a guest fill it up to about 2000. */
+export const crowded = 1000
 
 /** Nobody but the owner may do anything. */
 export const closed = (owner: DomId): Permissions => [{ domid: owner, access: "n" }]
 
-/** A name that nobody can guess and take first. */
-export const randomId: Effect.Effect<string> = Effect.sync(() => crypto.randomUUID())
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+/** A name that nobody can guess and take first, yet short: all names of a directory have to fit in 2048 bytes. */
+export const randomId: Effect.Effect<string> = Effect.sync(() =>
+  Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => alphabet.charAt(byte % alphabet.length)).join("")
+)
 
 /** Both places where a client may be allowed to ask. */
 const requestKeys = (service: string, client: DomId, id: string): ReadonlyArray<readonly [directory: string, key: string]> =>
@@ -53,19 +61,22 @@ export const writeRequest = Effect.fnUntraced(function*(options: {
   const { client, id, server, service } = options
   const permissions: Permissions = [{ domid: client, access: "n" }, { domid: server, access: "b" }]
   const store = yield* XenStore
-  return yield* store.transaction(Effect.fnUntraced(function*(store) {
-    for (const [directory, key] of requestKeys(service, client, id)) {
-      // Looked for first: a privileged domain could write anywhere, and would leave a request where no server is.
-      const written = yield* store.getPermissions(directory).pipe(
-        Effect.andThen(store.write(key, "1")),
-        Effect.andThen(store.setPermissions(key, permissions)),
-        Effect.as(true),
-        Effect.catchIf(isUnseen, () => Effect.succeed(false))
-      )
-      if (written) return key
-    }
-    return undefined
-  }))
+  return yield* transaction(
+    store,
+    Effect.fnUntraced(function*(store) {
+      for (const [directory, key] of requestKeys(service, client, id)) {
+        // Looked for first: a privileged domain could write anywhere, and would leave a request where no server is.
+        const written = yield* store.getPermissions(directory).pipe(
+          Effect.andThen(store.write(key, "1")),
+          Effect.andThen(store.setPermissions(key, permissions)),
+          Effect.as(true),
+          Effect.catchIf(isUnseen, () => Effect.succeed(false))
+        )
+        if (written) return key
+      }
+      return undefined
+    })
+  )
 })
 
 /** Takes a request back, wherever it was written. */

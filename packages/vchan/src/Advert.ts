@@ -6,6 +6,7 @@
  */
 import { type DomId, type GrantReference, type Permissions, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
 import { Effect, Option, type Scope } from "effect"
+import { transaction } from "./transaction.ts"
 import { BadAdvert, VchanError } from "./VchanError.ts"
 
 /** What both keys say. */
@@ -28,6 +29,9 @@ export const isUnseen = (error: XenStoreError): boolean => error.code === "ENOEN
 /** Whether the store answered, and refused. */
 export const isRefusal = (error: XenStoreError): boolean => error.code !== undefined
 
+/** Whether the domain holds as many watches as it may. */
+export const isOutOfWatches = (error: XenStoreError): boolean => error.code === "E2BIG"
+
 /** The value of a key that may not be there. */
 export const readKey = (store: XenStoreAccess, key: string): Effect.Effect<Option.Option<string>, XenStoreError> =>
   store.read(key).pipe(Effect.map(Option.some), Effect.catchIf(isUnseen, () => Effect.succeedNone))
@@ -46,13 +50,30 @@ export const read = Effect.fnUntraced(function*(domid: DomId, path: string) {
   if (Option.isNone(texts)) return Option.none<Advert>()
   const number = (key: string, value: string) => {
     const parsed = parse(value)
-    return parsed === undefined ? Effect.fail(new VchanError({ domid, path, reason: new BadAdvert({ key, value }) })) : Effect.succeed(parsed)
+    return parsed === undefined
+      ? Effect.fail(new VchanError({ domid, path, reason: new BadAdvert({ key, value }) }))
+      : Effect.succeed(parsed)
   }
   return Option.some<Advert>({
     ringRef: yield* number(keys[0], texts.value[0]),
     eventChannel: yield* number(keys[1], texts.value[1])
   })
 })
+
+/** Who may read the keys. */
+const permissionsFor = (own: DomId, domid: DomId): Permissions => [{ domid: own, access: "n" }, { domid, access: "r" }]
+
+/**
+ * Grants the client again what it may read: the store forgets permissions of a domain that did not exist when they were given, or
+ * was destroyed since.
+ */
+export const readmit = Effect.fnUntraced(function*(path: string, own: DomId, domid: DomId) {
+  const store = yield* XenStore
+  for (const key of [ringRefKey(path), eventChannelKey(path)]) yield* Effect.ignore(store.setPermissions(key, permissionsFor(own, domid)))
+})
+
+/** How often that is done while no client is there: nothing tells an unprivileged server that a domain has come to be. */
+export const readmitInterval = "1 second"
 
 /** Advertises for as long as the Scope lives. */
 export const publish = Effect.fnUntraced(function*(options: {
@@ -63,18 +84,21 @@ export const publish = Effect.fnUntraced(function*(options: {
 }): Effect.fn.Return<void, XenStoreError, XenStore | Scope.Scope> {
   const { advert, domid, own, path } = options
   const store = yield* XenStore
-  const permissions: Permissions = [{ domid: own, access: "n" }, { domid, access: "r" }]
+  const permissions = permissionsFor(own, domid)
   const entries = [[ringRefKey(path), String(advert.ringRef)], [eventChannelKey(path), String(advert.eventChannel)]] as const
   let created = false
   // Registered first: where the transaction is interrupted, nobody knows whether it was committed. It removes no more than its own.
-  yield* Effect.addFinalizer(() => Effect.ignore(store.transaction((store) => withdraw(store, path, entries, created))))
-  yield* store.transaction(Effect.fnUntraced(function*(store) {
-    created = yield* store.directory(path).pipe(Effect.as(false), Effect.catchIf(isUnseen, () => Effect.succeed(true)))
-    yield* Effect.forEach(entries, ([key, value]) => Effect.andThen(store.write(key, value), store.setPermissions(key, permissions)), {
-      concurrency: "unbounded",
-      discard: true
+  yield* Effect.addFinalizer(() => Effect.ignore(transaction(store, (store) => withdraw(store, path, entries, created))))
+  yield* transaction(
+    store,
+    Effect.fnUntraced(function*(store) {
+      created = yield* store.directory(path).pipe(Effect.as(false), Effect.catchIf(isUnseen, () => Effect.succeed(true)))
+      yield* Effect.forEach(entries, ([key, value]) => Effect.andThen(store.write(key, value), store.setPermissions(key, permissions)), {
+        concurrency: "unbounded",
+        discard: true
+      })
     })
-  }))
+  )
 })
 
 const withdraw = Effect.fnUntraced(function*(

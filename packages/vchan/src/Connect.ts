@@ -55,8 +55,11 @@ export const connect = (options: ConnectOptions): Effect.Effect<Vchan, VchanErro
         key = yield* ask
         if (key === undefined) return yield* new NotYet({})
         const asked = key
-        return yield* Effect.catchTag(attempt(domid, path), "NotYet", (notYet) =>
-          notYet.refusal === undefined ? turnedDown(asked) : Effect.fail(notYet))
+        return yield* Effect.catchTag(
+          attempt(domid, path),
+          "NotYet",
+          (notYet) => notYet.refusal === undefined ? turnedDown(asked) : Effect.fail(notYet)
+        )
       }).pipe(Effect.mapError((error) => error._tag === "NotYet" ? error : asVchanError(domid, service)(error)))
     })
     yield* watchServer(connection)

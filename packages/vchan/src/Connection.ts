@@ -6,21 +6,14 @@
  * is given out, once.
  */
 import type { DomId, Port, PortListener } from "@vchan/xen"
-import { type Array as Arr, Cause, Deferred, Effect, type Pull, Stream } from "effect"
+import { Deferred, Effect, Stream } from "effect"
+import { corruption } from "./corruption.ts"
+import { FiberReader } from "./FiberReader.ts"
+import { FiberWriter } from "./FiberWriter.ts"
 import type { Consumer, Producer } from "./Ring.ts"
 import { live, type SharedPage } from "./SharedPage.ts"
 import type { Vchan, VchanListener } from "./Vchan.ts"
 import { Closed, PacketTooLong, PeerGone, RingCorrupt, VchanError } from "./VchanError.ts"
-import { WriteQueue } from "./WriteQueue.ts"
-
-/** A fiber that waits for `least` bytes. */
-interface Reader {
-  readonly least: number
-  readonly resume: (effect: Effect.Effect<void, VchanError>) => void
-}
-
-/** The largest piece that `stream` emits. */
-const chunkSize = 64 * 1024
 
 const checkRange = (bytes: Uint8Array, offset: number, length: number): void => {
   // Bytes published beyond the buffer's end would be old content of the ring.
@@ -44,8 +37,8 @@ export class Connection implements Vchan, PortListener {
   private readonly begun: number
 
   private listener: VchanListener | undefined
-  private reader: Reader | undefined
-  private readonly writers: WriteQueue
+  private readonly reader: FiberReader
+  private readonly writer: FiberWriter
   private wantsSpace = false
   /** How much lay there when the listener last took nothing: it is not asked again for the same bytes. */
   private refused = 0
@@ -79,7 +72,18 @@ export class Connection implements Vchan, PortListener {
     this.writeRing = options.producer.size
     // The server was there first: a client has met it by having come.
     this.met = options.role === "client"
-    this.writers = new WriteQueue((bytes, offset, length, least) => this.put(bytes, offset, length, least))
+    this.reader = new FiberReader({
+      available: () => this.available(),
+      take: (buffer, offset, length, least) => this.take(buffer, offset, length, least),
+      error: () => this.error,
+      taken: () => this.listener !== undefined,
+      awaited: () => this.port.expectUnsafe()
+    })
+    this.writer = new FiberWriter({
+      put: (bytes, offset, length, least) => this.put(bytes, offset, length, least),
+      error: () => this.error,
+      awaited: () => this.port.expectUnsafe()
+    })
   }
 
   /** Waits until the peer has connected. A client that wrote or read something, and is gone already, has connected too. */
@@ -110,7 +114,7 @@ export class Connection implements Vchan, PortListener {
     if (this.error !== undefined) return
     // The live byte, or the news of the end, was read before the index is read here: nothing that the peer wrote earlier is missed.
     this.consumer.freeze()
-    const found = this.corruption() ?? reason
+    const found = corruption(this.role, this.consumer, this.producer) ?? reason
     this.error = new VchanError({ domid: this.peer, path: this.path, reason: found })
     if (found._tag === "RingCorrupt" || (found._tag === "Closed" && this.met)) {
       this.met = true
@@ -134,14 +138,14 @@ export class Connection implements Vchan, PortListener {
     let worked = false
     if (this.listener !== undefined) {
       worked = this.offer(this.listener)
-    } else if (this.reader !== undefined && this.available() >= this.reader.least) {
-      this.resumeReader()
+    } else if (this.reader.wanted > 0 && this.available() >= this.reader.wanted) {
+      this.reader.wake()
       worked = true
     }
-    if (!this.writers.empty) worked = this.writers.pump() || worked
-    if (this.wantsSpace && this.listener !== undefined && this.spaceUnsafe() > 0) {
+    if (!this.writer.idle) worked = this.writer.pump() || worked
+    if (this.wantsSpace && this.spaceUnsafe() > 0) {
       this.wantsSpace = false
-      this.listener.writable()
+      this.listener?.writable()
       worked = true
     }
     return worked
@@ -149,52 +153,31 @@ export class Connection implements Vchan, PortListener {
 
   arm(): boolean {
     if (this.error !== undefined) return false
-    if (this.listener !== undefined || this.reader !== undefined) this.consumer.request()
-    const wanted = this.writers.empty ? Number(this.wantsSpace) : this.writers.wanted
+    if (this.listener !== undefined || this.reader.wanted > 0) this.consumer.request()
+    const wanted = this.writer.idle ? Number(this.wantsSpace) : this.writer.wanted
     if (wanted > 0) this.producer.request()
     // Asked first, looked then: whatever the peer did before it could see the request is found here.
     this.checkLive()
     if (this.listener !== undefined && this.available() > this.refused) return true
-    if (this.reader !== undefined && this.available() >= this.reader.least) return true
+    if (this.reader.wanted > 0 && this.available() >= this.reader.wanted) return true
     return wanted > 0 && this.space() >= wanted
   }
 
-  readonly readInto = (buffer: Uint8Array): Effect.Effect<number, VchanError> =>
-    Effect.suspend(() => {
-      const count = this.readUnsafe(buffer, 0, buffer.length)
-      if (count > 0 || buffer.length === 0) return Effect.succeed(count)
-      if (this.error !== undefined) return Effect.fail(this.error)
-      return Effect.flatMap(this.wait(1), () => this.readInto(buffer))
-    })
+  readonly readInto = (buffer: Uint8Array): Effect.Effect<number, VchanError> => this.reader.readInto(buffer)
 
   readonly receive = (buffer: Uint8Array): Effect.Effect<void, VchanError> =>
-    Effect.suspend(() => {
-      if (buffer.length > this.readRing) return this.tooLong(buffer.length, this.readRing)
-      if (this.take(buffer, 0, buffer.length, buffer.length) === buffer.length) return Effect.void
-      if (this.error !== undefined) return Effect.fail(this.error)
-      return Effect.flatMap(this.wait(buffer.length), () => this.receive(buffer))
-    })
+    Effect.suspend(() => buffer.length > this.readRing ? this.tooLong(buffer.length, this.readRing) : this.reader.receive(buffer))
 
-  readonly write = (bytes: Uint8Array): Effect.Effect<void, VchanError> => this.submit(bytes, false)
+  readonly stream: Stream.Stream<Uint8Array, VchanError> = Stream.suspend(() => this.reader.stream)
+
+  readonly write = (bytes: Uint8Array): Effect.Effect<void, VchanError> => this.writer.write(bytes, false)
 
   readonly send = (bytes: Uint8Array): Effect.Effect<void, VchanError> =>
-    Effect.suspend(() => bytes.length > this.writeRing ? this.tooLong(bytes.length, this.writeRing) : this.submit(bytes, true))
-
-  private readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, VchanError> = Effect.suspend(() => {
-    const available = Math.min(this.availableUnsafe(), chunkSize)
-    if (available > 0) {
-      const chunk = new Uint8Array(available)
-      return Effect.succeed([chunk.subarray(0, this.readUnsafe(chunk, 0, available))] as const)
-    }
-    if (this.error === undefined) return Effect.flatMap(this.wait(1), () => this.pull)
-    return this.error.reason._tag === "PeerGone" ? Cause.done() : Effect.fail(this.error)
-  })
-
-  readonly stream: Stream.Stream<Uint8Array, VchanError> = Stream.fromPull(Effect.succeed(this.pull))
+    Effect.suspend(() => bytes.length > this.writeRing ? this.tooLong(bytes.length, this.writeRing) : this.writer.write(bytes, true))
 
   readonly availableUnsafe = (): number => this.available()
 
-  readonly spaceUnsafe = (): number => this.error === undefined && this.writers.empty ? this.space() : 0
+  readonly spaceUnsafe = (): number => this.error === undefined && this.writer.idle ? this.space() : 0
 
   readonly readUnsafe = (buffer: Uint8Array, offset: number, length: number): number => {
     checkRange(buffer, offset, length)
@@ -203,7 +186,7 @@ export class Connection implements Vchan, PortListener {
 
   readonly writeUnsafe = (bytes: Uint8Array, offset: number, length: number): number => {
     checkRange(bytes, offset, length)
-    return this.writers.empty ? this.put(bytes, offset, length, 0) : 0
+    return this.writer.idle ? this.put(bytes, offset, length, 0) : 0
   }
 
   readonly wantSpaceUnsafe = (): void => {
@@ -215,7 +198,7 @@ export class Connection implements Vchan, PortListener {
   readonly listenUnsafe = (listener: VchanListener): void => {
     this.listener = listener
     this.refused = 0
-    this.resumeReader()
+    this.reader.wake()
     if (this.error === undefined) this.port.expectUnsafe()
     else queueMicrotask(this.settle)
   }
@@ -226,8 +209,8 @@ export class Connection implements Vchan, PortListener {
     if (error === undefined) return
     Deferred.doneUnsafe(this.meeting, Effect.fail(error))
     Deferred.doneUnsafe(this.ending, Effect.succeed(error))
-    this.writers.fail(error)
-    this.resumeReader()
+    this.writer.fail(error)
+    this.reader.wake()
     if (listener === undefined || this.told) return
     this.told = true
     while (this.offer(listener));
@@ -245,40 +228,6 @@ export class Connection implements Vchan, PortListener {
     return took
   }
 
-  private resumeReader(): void {
-    const reader = this.reader
-    this.reader = undefined
-    reader?.resume(Effect.void)
-  }
-
-  /** Waits until `least` bytes are there, or the connection has ended. */
-  private wait(least: number): Effect.Effect<void, VchanError> {
-    return Effect.callback((resume) => {
-      if (this.reader !== undefined || this.listener !== undefined) return resume(Effect.die(new Error("a vchan has one reader at a time")))
-      if (this.error !== undefined) return resume(Effect.void)
-      const reader: Reader = { least, resume }
-      this.reader = reader
-      this.port.expectUnsafe()
-      return Effect.sync(() => {
-        if (this.reader === reader) this.reader = undefined
-      })
-    })
-  }
-
-  private submit(bytes: Uint8Array, whole: boolean): Effect.Effect<void, VchanError> {
-    return Effect.suspend(() => {
-      if (this.error !== undefined) return Effect.fail(this.error)
-      if (bytes.length === 0) return Effect.void
-      if (this.writers.empty && this.put(bytes, 0, bytes.length, bytes.length) === bytes.length) return Effect.void
-      return Effect.callback<void, VchanError>((resume) => {
-        if (this.error !== undefined) return resume(Effect.fail(this.error))
-        const leave = this.writers.add({ bytes, offset: 0, whole, resume })
-        this.port.expectUnsafe()
-        return Effect.sync(leave)
-      })
-    })
-  }
-
   private put(bytes: Uint8Array, offset: number, length: number, least: number): number {
     if (this.error === undefined && this.page.isGone(this.other)) this.checkLive()
     if (this.error !== undefined) return 0
@@ -288,7 +237,7 @@ export class Connection implements Vchan, PortListener {
       return 0
     }
     if (this.producer.takeNotify()) this.port.notifyUnsafe()
-    if (this.listener !== undefined || this.reader !== undefined) this.port.expectUnsafe()
+    if (this.listener !== undefined || this.reader.wanted > 0) this.port.expectUnsafe()
     return count
   }
 
@@ -321,11 +270,8 @@ export class Connection implements Vchan, PortListener {
 
   private checkLive(): void {
     const value = this.page.live(this.other)
-    if (value === live.gone && !this.met && !this.touched()) {
-      // A client gave up before it had connected, and its mapping cleared the byte: the next may come.
-      this.page.awaitClient()
-      return
-    }
+    // A client that gave up before it had connected leaves a cleared byte too: the next may come.
+    if (value === live.gone && !this.met && !this.touched()) return this.page.awaitClient()
     if (value === live.waiting && !this.met) return
     if (!this.met) {
       this.met = true
@@ -342,20 +288,8 @@ export class Connection implements Vchan, PortListener {
   }
 
   private checkRings(): void {
-    const found = this.error === undefined ? this.corruption() : undefined
+    const found = this.error === undefined ? corruption(this.role, this.consumer, this.producer) : undefined
     if (found !== undefined) this.end(found)
-  }
-
-  private corruption(): RingCorrupt | undefined {
-    const [read, written] = this.role === "server" ? ["left", "right"] : ["right", "left"]
-    const { consumer, producer } = this
-    if (consumer.corrupt !== undefined) {
-      return new RingCorrupt({ detail: `${read}.prod is ${consumer.corrupt} ahead of ${read}.cons in a ring of ${consumer.size} bytes` })
-    }
-    if (producer.corrupt !== undefined) {
-      return new RingCorrupt({ detail: `${written}.cons is ${producer.corrupt} behind ${written}.prod in a ring of ${producer.size} bytes` })
-    }
-    return undefined
   }
 
   private tooLong(length: number, ring: number): Effect.Effect<never, VchanError> {

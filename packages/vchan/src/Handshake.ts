@@ -53,17 +53,24 @@ export interface ClientOptions {
 export const server = (options: ServerOptions): Effect.Effect<Server, VchanError, Xen | Scope.Scope> =>
   Effect.gen(function*() {
     const { domid, watchKey } = options
-    const end = yield* offer(options)
+    const { end, own } = yield* offer(options)
     const sources = domainGone(domid)
     yield* (watchKey === undefined ? sources : Effect.raceFirst(sources, keyGone(watchKey))).pipe(
       Effect.map((reason) => end.end(reason)),
+      Effect.forkScoped
+    )
+    yield* Effect.suspend(() => end.awaitsClient ? Advert.readmit(options.path, own, domid) : Effect.void).pipe(
+      Effect.delay(Advert.readmitInterval),
+      Effect.forever,
       Effect.forkScoped
     )
     return end
   })
 
 /** As `server`, where the caller learns by other means that the client's domain is gone. */
-export const offer = (options: ServerOptions): Effect.Effect<ServerEnd, VchanError, Xen | Scope.Scope> =>
+export const offer = (
+  options: ServerOptions
+): Effect.Effect<{ readonly end: ServerEnd; readonly own: DomId }, VchanError, Xen | Scope.Scope> =>
   Effect.gen(function*() {
     const { domid, forC, leftMin = defaultRing, path, rightMin = defaultRing } = options
     if (forC !== false && new TextEncoder().encode(path).length > Advert.longestPath) {
@@ -102,7 +109,7 @@ export const offer = (options: ServerOptions): Effect.Effect<ServerEnd, VchanErr
     yield* Advert.publish({ path, own, domid, advert: { ringRef, eventChannel: port.port } })
     // Runs before the keys are withdrawn: a client that sees them vanish finds that its server said goodbye.
     yield* Effect.addFinalizer(() => Effect.sync(() => end.close()))
-    return end
+    return { end, own }
   }).pipe(Effect.mapError(asVchanError(options.domid, options.path)))
 
 const firstOf = (references: ReadonlyArray<GrantReference>): Effect.Effect<GrantReference> =>

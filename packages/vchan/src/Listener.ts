@@ -5,12 +5,32 @@
  * and a Scope of its own and ends with its handler. The peers are not trusted: what they create counts against their own quotas, and
  * a domain holds at most `maxPerDomain` connections. See Admission for the keys and who may do what with them.
  */
-import { type DomId, type EventChannel, type GrantTable, ownDomid, type Permissions, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
-import { Deferred, Duration, Effect, FiberSet, Option, type Scope, Stream } from "effect"
-import { answerPath, answersDirectory, anybody, closed, isRequestId, randomId, requestsDirectory, serviceDirectory } from "./Admission.ts"
-import { isRefusal, isUnseen, readKey } from "./Advert.ts"
+import {
+  type DomId,
+  type EventChannel,
+  type GrantTable,
+  ownDomid,
+  type Permissions,
+  XenStore,
+  type XenStoreAccess,
+  type XenStoreError
+} from "@vchan/xen"
+import { Deferred, type Duration, Effect, FiberSet, Option, type Scope, Stream } from "effect"
+import {
+  answerPath,
+  answersDirectory,
+  anybody,
+  closed,
+  crowded,
+  isRequestId,
+  randomId,
+  requestsDirectory,
+  serviceDirectory
+} from "./Admission.ts"
+import { isRefusal, isUnseen, readKey, readmitInterval } from "./Advert.ts"
 import { asVchanError } from "./asVchanError.ts"
 import { offer } from "./Handshake.ts"
+import { transaction } from "./transaction.ts"
 import type { Vchan } from "./Vchan.ts"
 import { DomainGone, type VchanError } from "./VchanError.ts"
 
@@ -64,14 +84,19 @@ export const make = <R>(
     const { clients, connectTimeout = "5 seconds", handler, leftMin, maxPerDomain = 16, rightMin } = options
     const store = yield* XenStore
     const own = yield* ownDomid
+    const failed = asVchanError(own, options.path)
     const service = serviceDirectory(own, options.path)
     const requests = requestsDirectory(service)
     const answered = new Map<string, Answered>()
     const ending = yield* Deferred.make<VchanError>()
 
     const places = clients === "any"
-      ? [{ name: anybody, permissions: [{ domid: own, access: "b" }] satisfies Permissions }]
-      : clients.map((domid) => ({ name: String(domid), permissions: [...closed(own), { domid, access: "b" }] satisfies Permissions }))
+      ? [{ domid: undefined, name: anybody, permissions: [{ domid: own, access: "b" }] satisfies Permissions }]
+      : clients.map((domid) => ({
+        domid,
+        name: String(domid),
+        permissions: [...closed(own), { domid, access: "b" }] satisfies Permissions
+      }))
     const admits = (domid: DomId) => domid !== own && (clients === "any" || clients.includes(domid))
 
     const openPlaces = (store: XenStoreAccess) =>
@@ -82,20 +107,17 @@ export const make = <R>(
 
     /** One connection, from the answer to the end of its handler. */
     const serve = Effect.fnUntraced(function*(id: string, { gone, owner }: Answered) {
-      const end = yield* offer({ domid: owner, path: answerPath(service, owner, id), leftMin, rightMin, forC: false })
+      const { end } = yield* offer({ domid: owner, path: answerPath(service, owner, id), leftMin, rightMin, forC: false })
       yield* Effect.forkScoped(Effect.map(Deferred.await(gone), (reason) => end.end(reason)))
       const vchan = yield* Effect.timeoutOption(end.accept, connectTimeout)
       if (Option.isSome(vchan)) yield* handler(vchan.value)
     })
 
-    const answer = Effect.fnUntraced(function*(key: string, id: string, owner: DomId) {
+    const answer = Effect.fnUntraced(function*(key: string, place: string, id: string, owner: DomId) {
       const entry: Answered = { owner, gone: yield* Deferred.make<Reason>(), telling: true, over: false }
       answered.set(key, entry)
-      const cleanUp = store.remove(key).pipe(
-        Effect.map(() => answered.delete(key)),
-        // A client that gave the server no right to remove its request keeps it, and it counts.
-        Effect.catch(() => Effect.sync(() => entry.over = true))
-      )
+      // A client that gave the server no right to remove its request keeps it, and it counts.
+      const cleanUp = Effect.map(remove(key, place), (removed) => removed ? answered.delete(key) : entry.over = true)
       yield* FiberSet.run(
         connections,
         serve(id, entry).pipe(
@@ -115,9 +137,20 @@ export const make = <R>(
       if (entry.telling) yield* Deferred.succeed(entry.gone, new DomainGone())
     })
 
+    /** Makes the places anew that somebody removed. What their requests tell is void: they went for another reason. */
     const reopen = Effect.suspend(() => {
       for (const entry of answered.values()) entry.telling = false
-      return store.transaction(openPlaces)
+      return transaction(store, openPlaces)
+    })
+
+    /** Removes a request; false where its client does not let the server. Such requests are not let fill the place where all may ask. */
+    const remove = Effect.fnUntraced(function*(key: string, place: string) {
+      const removed = yield* store.remove(key).pipe(Effect.as(true), Effect.orElseSucceed(() => false))
+      if (removed || place !== anybody) return removed
+      const ids = yield* Effect.orElseSucceed(store.directory(`${requests}/${place}`), () => [])
+      if (ids.join().length < crowded) return false
+      yield* Effect.ignore(Effect.andThen(store.remove(`${requests}/${place}`), reopen))
+      return true
     })
 
     const look = Effect.fnUntraced(function*(place: string, id: string) {
@@ -129,8 +162,8 @@ export const make = <R>(
       if (owner === own || answered.has(key)) return
       let held = 0
       for (const entry of answered.values()) if (entry.owner === owner) held++
-      if (isRequestId(id) && admits(owner) && held < maxPerDomain) return yield* answer(key, id, owner)
-      yield* Effect.ignore(store.remove(key))
+      if (isRequestId(id) && admits(owner) && held < maxPerDomain) return yield* answer(key, place, id, owner)
+      yield* remove(key, place)
     })
 
     const lookAtAll = Effect.gen(function*() {
@@ -148,18 +181,28 @@ export const make = <R>(
       return path.startsWith(`${requests}/`) && place !== undefined && id !== undefined ? look(place, id) : lookAtAll
     }
 
-    yield* hold(service, own, places.map(({ name }) => name), openPlaces)
+    yield* Effect.mapError(hold(service, own, places.map(({ name }) => name), openPlaces), failed)
     const connections = yield* FiberSet.make<void>()
     yield* store.watch(requests).pipe(
       Stream.runForEach((path) => Effect.catchIf(changed(path), isRefusal, (error) => Effect.logWarning(`at ${path}`, error))),
       Effect.catch((error) =>
         Effect.sync(() => {
           for (const { gone } of answered.values()) Deferred.doneUnsafe(gone, Effect.succeed(error.reason))
-          Deferred.doneUnsafe(ending, Effect.succeed(asVchanError(own, service)(error)))
+          Deferred.doneUnsafe(ending, Effect.succeed(failed(error)))
         })
       ),
       Effect.forkScoped
     )
+    // As for a single server: the store forgets what was granted to a domain that did not exist then.
+    const readmit = Effect.forEach(places, ({ domid, name, permissions }) =>
+      domid === undefined || [...answered.values()].some(({ owner }) =>
+          owner === domid
+        )
+        ? Effect.void
+        : Effect.ignore(store.setPermissions(`${requests}/${name}`, permissions)), { discard: true })
+    if (clients !== "any") {
+      yield* readmit.pipe(Effect.delay(readmitInterval), Effect.forever, Effect.forkScoped)
+    }
     return { ended: Deferred.await(ending) }
   }).pipe(Effect.mapError(asVchanError(0, options.path)))
 
@@ -175,20 +218,26 @@ const hold = Effect.fnUntraced(function*(
   const key = `${service}/listener`
   const requests = requestsDirectory(service)
   yield* Effect.addFinalizer(() =>
-    Effect.ignore(store.transaction(Effect.fnUntraced(function*(store) {
-      if (Option.contains(yield* readKey(store, key), token)) yield* store.remove(service)
-    })))
+    Effect.ignore(transaction(
+      store,
+      Effect.fnUntraced(function*(store) {
+        if (Option.contains(yield* readKey(store, key), token)) yield* store.remove(service)
+      })
+    ))
   )
-  yield* store.transaction(Effect.fnUntraced(function*(store) {
-    yield* makeDirectory(store, service, closed(own))
-    yield* store.write(key, token)
-    // A listener that was killed left its answers, and maybe places for others. Requests stay: their clients may still wait.
-    yield* store.remove(answersDirectory(service))
-    yield* makeDirectory(store, requests, closed(own))
-    const stale = (yield* store.directory(requests)).filter((name) => !names.includes(name))
-    yield* Effect.forEach(stale, (name) => store.remove(`${requests}/${name}`), { discard: true })
-    yield* openPlaces(store)
-  }))
+  yield* transaction(
+    store,
+    Effect.fnUntraced(function*(store) {
+      yield* makeDirectory(store, service, closed(own))
+      yield* store.write(key, token)
+      // A listener that was killed left its answers, and maybe places for others. Requests stay: their clients may still wait.
+      yield* store.remove(answersDirectory(service))
+      yield* makeDirectory(store, requests, closed(own))
+      const stale = (yield* store.directory(requests)).filter((name) => !names.includes(name))
+      yield* Effect.forEach(stale, (name) => store.remove(`${requests}/${name}`), { discard: true })
+      yield* openPlaces(store)
+    })
+  )
 })
 
 const makeDirectory = (store: XenStoreAccess, path: string, permissions: Permissions): Effect.Effect<void, XenStoreError> =>

@@ -5,7 +5,7 @@
  */
 import { type DomId, XenStore, type XenStoreError } from "@vchan/xen"
 import { Effect, Option, Stream } from "effect"
-import { isRefusal, readKey } from "./Advert.ts"
+import { isOutOfWatches, isRefusal, readKey } from "./Advert.ts"
 import { DomainGone, type VchanError } from "./VchanError.ts"
 
 type Reason = VchanError["reason"]
@@ -17,8 +17,7 @@ const lookInterval = "1 second"
 export const keyGone = (key: string): Effect.Effect<Reason, never, XenStore> =>
   Effect.gen(function*() {
     const store = yield* XenStore
-    const outOfWatches = (error: XenStoreError) => error.code === "E2BIG"
-    const looks = Stream.catchIf(store.watch(key), outOfWatches, () => Stream.tick(lookInterval))
+    const looks = Stream.catchIf(store.watch(key), isOutOfWatches, () => Stream.tick(lookInterval))
     return yield* firstReason(looks, Effect.map(readKey(store, key), Option.isNone))
   })
 

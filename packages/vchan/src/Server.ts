@@ -80,6 +80,11 @@ export class ServerEnd implements Server {
     keepIfItWorks(Effect.tap(this.next, (connection) => connection.connected))
   )
 
+  /** Whether no client is known to be there. */
+  get awaitsClient(): boolean {
+    return this.error === undefined && (this.current === undefined || this.current.phase !== "connected")
+  }
+
   /** The client's domain, or the store, is gone: there will be no other client. */
   end(reason: VchanError["reason"]): void {
     if (this.error !== undefined) return

@@ -3,6 +3,7 @@
  */
 import { type DomId, XenStore } from "@vchan/xen"
 import { Data, Duration, Effect, Exit, Option, Scope, Stream } from "effect"
+import { isOutOfWatches } from "./Advert.ts"
 import { asVchanError } from "./asVchanError.ts"
 import { ServerAbsent, VchanError } from "./VchanError.ts"
 
@@ -36,7 +37,9 @@ export const untilItWorks = Effect.fnUntraced(function*<A, R>(options: {
   )
   const first = yield* attempt
   if (Option.isSome(first)) return first.value
-  const later = yield* Stream.merge(store.watch(options.watch), Stream.drop(Stream.tick(retryInterval), 1)).pipe(
+  // Without a watch to spend the retries have to do.
+  const changes = Stream.catchIf(store.watch(options.watch), isOutOfWatches, () => Stream.empty)
+  const later = yield* Stream.merge(changes, Stream.drop(Stream.tick(retryInterval), 1)).pipe(
     Stream.mapError(asVchanError(domid, path)),
     Stream.mapEffect(() => attempt),
     Stream.filter(Option.isSome),

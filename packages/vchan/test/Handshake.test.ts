@@ -1,8 +1,22 @@
-import { EventChannel, GrantTable, type MemoryXen, XenStore } from "@vchan/xen"
 import { assert, describe, it } from "@effect/vitest"
+import { EventChannel, GrantTable, type MemoryXen, XenStore } from "@vchan/xen"
 import { Context, type Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { Handshake } from "../src/index.ts"
-import { as, clientDomid, connected, joined, leased, onHost, path, pattern, process, readExactly, reasonOf, serverDomid, type Xen } from "./world.ts"
+import {
+  as,
+  clientDomid,
+  connected,
+  joined,
+  leased,
+  onHost,
+  path,
+  pattern,
+  process,
+  readExactly,
+  reasonOf,
+  serverDomid,
+  type Xen
+} from "./world.ts"
 
 const offered = (context: Context.Context<Xen>, options?: Partial<Handshake.ServerOptions>) =>
   as(context)(Handshake.server({ domid: clientDomid, path, ...options }))
@@ -20,18 +34,20 @@ const forge = Effect.fnUntraced(function*(context: Context.Context<Xen>, ringRef
 })
 
 /** A server's page with these orders and this list of grants, advertised. */
-const forgePage = Effect.fnUntraced(function*(context: Context.Context<Xen>, left: number, right: number, grants: ReadonlyArray<number> = []) {
-  const port = yield* Context.get(context, EventChannel).bindUnbound(clientDomid)
-  const { buffer, references } = yield* Context.get(context, GrantTable).share({ domid: clientDomid, count: 1 })
-  const view = new DataView(buffer)
-  view.setUint16(16, left, true)
-  view.setUint16(18, right, true)
-  view.setUint8(20, 2)
-  view.setUint8(21, 1)
-  grants.forEach((grant, at) => view.setUint32(24 + 4 * at, grant, true))
-  yield* forge(context, String(references[0]), String(port.port))
-  return view
-})
+const forgePage = Effect.fnUntraced(
+  function*(context: Context.Context<Xen>, left: number, right: number, grants: ReadonlyArray<number> = []) {
+    const port = yield* Context.get(context, EventChannel).bindUnbound(clientDomid)
+    const { buffer, references } = yield* Context.get(context, GrantTable).share({ domid: clientDomid, count: 1 })
+    const view = new DataView(buffer)
+    view.setUint16(16, left, true)
+    view.setUint16(18, right, true)
+    view.setUint8(20, 2)
+    view.setUint8(21, 1)
+    grants.forEach((grant, at) => view.setUint32(24 + 4 * at, grant, true))
+    yield* forge(context, String(references[0]), String(port.port))
+    return view
+  }
+)
 
 const pair = Effect.fnUntraced(function*(host: MemoryXen.MemoryXen) {
   return { serverProcess: yield* process(host, serverDomid), clientProcess: yield* process(host, clientDomid) }
@@ -104,6 +120,14 @@ describe("waiting for a server", () => {
       assert.deepStrictEqual(yield* readExactly(server, 3), pattern(3))
     })))
 
+  it.live("a client whose domain came to be after its server is let in", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      const { accept } = yield* offered(yield* process(host, serverDomid))
+      const { vchan } = yield* joined(yield* process(host, clientDomid))
+      yield* vchan.write(pattern(3))
+      assert.deepStrictEqual(yield* readExactly(yield* accept, 3), pattern(3))
+    })))
+
   it.live("none in time is ServerAbsent, also where the keys are for another domain", () =>
     onHost(Effect.fnUntraced(function*(host) {
       const { clientProcess, serverProcess } = yield* pair(host)
@@ -156,7 +180,9 @@ describe("what cannot be connected to", () => {
       assert.strictEqual(yield* waiting(clientProcess), "NoSuchGrant")
     })))
 
-  for (const [left, right] of [[0, 0], [9, 12], [12, 9], [21, 12], [12, 21], [0xFFFF, 0xFFFF], [10, 10], [11, 11], [10, 12], [20, 10]] as const) {
+  for (
+    const [left, right] of [[0, 0], [9, 12], [12, 9], [21, 12], [12, 21], [0xFFFF, 0xFFFF], [10, 10], [11, 11], [10, 12], [20, 10]] as const
+  ) {
     it.live(`a page with orders ${left} and ${right} is BadGeometry`, () =>
       onHost(Effect.fnUntraced(function*(host) {
         const { clientProcess, serverProcess } = yield* pair(host)
@@ -253,9 +279,11 @@ describe("what is acquired", () => {
           if (Exit.isSuccess(exit)) break
           assert.isBelow(at, 40)
         }
-        const accepting = yield* Effect.forkChild(Effect.scoped(Effect.flatMap(server.accept, (vchan) => readExactly(vchan, 5))).pipe(
-          Effect.retry({ times: 20 })
-        ))
+        const accepting = yield* Effect.forkChild(
+          Effect.scoped(Effect.flatMap(server.accept, (vchan) => readExactly(vchan, 5))).pipe(
+            Effect.retry({ times: 20 })
+          )
+        )
         const { vchan } = yield* joined(clientProcess)
         yield* vchan.write(pattern(5))
         assert.deepStrictEqual(yield* Fiber.join(accepting), pattern(5))

@@ -171,30 +171,37 @@ describe("against a plain queue", () => {
   const operation = fc.record({ write: fc.boolean(), length: fc.nat(80), offset: fc.nat(8), whole: fc.boolean() })
 
   it("any sequence of writes and reads, whole or in part, gives the same bytes in the same order", () => {
-    fc.assert(fc.property(fc.constantFrom(16, 64), fc.integer({ min: 0, max: 2 ** 32 - 1 }), fc.array(operation, { maxLength: 200 }), (size, start, operations) => {
-      const ring = startAt(memory(size), start)
-      const producer = new Producer(ring)
-      const consumer = new Consumer(opposite(ring))
-      const queue: Array<number> = []
-      let next = 0
-      for (const { length, offset, whole, write } of operations) {
-        const least = whole ? length : 0
-        if (write) {
-          const bytes = pattern(offset + length, next)
-          const space = size - queue.length
-          const expected = whole && length > space ? 0 : Math.min(length, space)
-          assert.strictEqual(producer.write(bytes, offset, length, least), expected)
-          queue.push(...bytes.subarray(offset, offset + expected))
-          next += expected
-        } else {
-          const into = new Uint8Array(offset + length)
-          const expected = whole && length > queue.length ? 0 : Math.min(length, queue.length)
-          assert.strictEqual(consumer.read(into, offset, length, least), expected)
-          assert.deepStrictEqual([...into.subarray(offset, offset + expected)], queue.splice(0, expected))
+    fc.assert(
+      fc.property(
+        fc.constantFrom(16, 64),
+        fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+        fc.array(operation, { maxLength: 200 }),
+        (size, start, operations) => {
+          const ring = startAt(memory(size), start)
+          const producer = new Producer(ring)
+          const consumer = new Consumer(opposite(ring))
+          const queue: Array<number> = []
+          let next = 0
+          for (const { length, offset, whole, write } of operations) {
+            const least = whole ? length : 0
+            if (write) {
+              const bytes = pattern(offset + length, next)
+              const space = size - queue.length
+              const expected = whole && length > space ? 0 : Math.min(length, space)
+              assert.strictEqual(producer.write(bytes, offset, length, least), expected)
+              queue.push(...bytes.subarray(offset, offset + expected))
+              next += expected
+            } else {
+              const into = new Uint8Array(offset + length)
+              const expected = whole && length > queue.length ? 0 : Math.min(length, queue.length)
+              assert.strictEqual(consumer.read(into, offset, length, least), expected)
+              assert.deepStrictEqual([...into.subarray(offset, offset + expected)], queue.splice(0, expected))
+            }
+            assert.strictEqual(consumer.available(), queue.length)
+            assert.strictEqual(producer.space(), size - queue.length)
+          }
         }
-        assert.strictEqual(consumer.available(), queue.length)
-        assert.strictEqual(producer.space(), size - queue.length)
-      }
-    }))
+      )
+    )
   })
 })

@@ -26,8 +26,14 @@ describe("SharedPage", () => {
     const view = new DataView(buffer)
     const page = new SharedPage(buffer)
     page.initialise({ left: 10, right: 11 }, [])
-    const client = { left: new Producer(page.ring("client", "write", 10, undefined)), right: new Consumer(page.ring("client", "read", 11, undefined)) }
-    const server = { left: new Consumer(page.ring("server", "read", 10, undefined)), right: new Producer(page.ring("server", "write", 11, undefined)) }
+    const client = {
+      left: new Producer(page.ring("client", "write", 10, undefined)),
+      right: new Consumer(page.ring("client", "read", 11, undefined))
+    }
+    const server = {
+      left: new Consumer(page.ring("server", "read", 10, undefined)),
+      right: new Producer(page.ring("server", "write", 11, undefined))
+    }
     client.left.write(Uint8Array.of(1, 2, 3, 4), 0, 4)
     server.left.read(new Uint8Array(9), 0, 3)
     server.right.write(Uint8Array.of(5, 6), 0, 2)

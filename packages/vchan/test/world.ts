@@ -3,7 +3,7 @@
  *
  * `world` ends with its Scope and then dies where anything is still held.
  */
-import { type DomId, EventChannel, GrantTable, MemoryXen, XenStore } from "@vchan/xen"
+import { type DomId, type EventChannel, GrantTable, type HypervisorLimits, MemoryXen, XenStore } from "@vchan/xen"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { Handshake, type Vchan } from "../src/index.ts"
 
@@ -15,10 +15,11 @@ export const path = `/local/domain/${serverDomid}/data/vchan`
 
 /** Runs a program in a fresh host, then asserts that nothing is held. */
 export const onHost = <A, E>(
-  program: (host: MemoryXen.MemoryXen) => Effect.Effect<A, E, Scope.Scope>
+  program: (host: MemoryXen.MemoryXen) => Effect.Effect<A, E, Scope.Scope>,
+  limits: Partial<HypervisorLimits> = {}
 ): Effect.Effect<A, E> =>
   Effect.scoped(Effect.gen(function*() {
-    const host = yield* MemoryXen.make()
+    const host = yield* MemoryXen.make({ limits })
     const result = yield* Effect.scoped(program(host))
     yield* host.assertReleased
     return result
@@ -38,7 +39,15 @@ export const connected = Effect.fnUntraced(function*(host: MemoryXen.MemoryXen, 
   const clientProcess = yield* process(host, clientDomid)
   const offered = yield* as(serverProcess)(Handshake.server({ domid: clientDomid, path, ...options }))
   const [client, server] = yield* Effect.all([joined(clientProcess), leased(offered.accept)], { concurrency: 2 })
-  return { offered, serverProcess, clientProcess, client: client.vchan, closeClient: client.close, server: server.vchan, closeServer: server.close }
+  return {
+    offered,
+    serverProcess,
+    clientProcess,
+    client: client.vchan,
+    closeClient: client.close,
+    server: server.vchan,
+    closeServer: server.close
+  }
 })
 
 /** Connects as a process, in a Scope that is closed by `close`, or with the surrounding one. */
@@ -57,7 +66,8 @@ export const reasonOf = <A, E extends { readonly reason: { readonly _tag: string
   Effect.map(Effect.flip(effect), (error) => error.reason._tag)
 
 /** Bytes that differ from place to place. */
-export const pattern = (length: number, from = 0): Uint8Array => Uint8Array.from({ length }, (_, at) => (from + at) * 31 + ((from + at) >>> 8))
+export const pattern = (length: number, from = 0): Uint8Array =>
+  Uint8Array.from({ length }, (_, at) => (from + at) * 31 + ((from + at) >>> 8))
 
 /** Reads until `length` bytes have come. */
 export const readExactly = Effect.fnUntraced(function*(vchan: Vchan, length: number) {
@@ -74,8 +84,7 @@ export const readExactly = Effect.fnUntraced(function*(vchan: Vchan, length: num
 
 /** The shared page's bytes, as a client that goes around the protocol sees them. */
 export const rawPage = Effect.fnUntraced(function*(context: Context.Context<Xen>) {
-  const { grants, store } = { grants: Context.get(context, GrantTable), store: Context.get(context, XenStore) }
-  const reference = Number(yield* store.read(`${path}/ring-ref`))
-  const { buffer } = yield* grants.map({ domid: serverDomid, references: [reference], writable: true })
-  return { view: new DataView(buffer), bytes: new Uint8Array(buffer) }
+  const reference = Number(yield* Context.get(context, XenStore).read(`${path}/ring-ref`))
+  const { buffer } = yield* Context.get(context, GrantTable).map({ domid: serverDomid, references: [reference], writable: true })
+  return { view: new DataView(buffer) }
 })
