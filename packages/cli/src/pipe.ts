@@ -33,7 +33,8 @@ export const echo = (vchan: Vchan): Effect.Effect<void, VchanError> => {
  * Standard input to the peer, and what the peer writes to standard output, at the same time.
  *
  * Ends when the peer is gone, or once standard input has ended and the peer has taken all of it. Standard input that ends without a byte
- * ends nothing: this side only receives. Fails with `InputUntaken` when the peer leaves earlier than it has taken what was there to send.
+ * ends nothing: this side only receives. Fails with `InputUntaken` when the peer leaves while bytes wait for space, or after the end of
+ * standard input without having been seen to take the last ones.
  */
 export const join: (
   vchan: Vchan

@@ -10,6 +10,6 @@ export const untilStopped = <A, E, R>(command: Effect.Effect<A, E, R>): Effect.E
       process.exitCode = 0
     }))
 
-/** The exit code of the process: 0 where a command that is to be stopped was. */
-export const teardown: Runtime.Teardown = (exit, onExit) =>
-  Runtime.defaultTeardown(exit, (code) => onExit(code === 130 && process.exitCode === 0 ? 0 : code))
+/** Ends the process: with 0 where a command that is to be stopped was. Nothing else would end it while standard input is open. */
+export const teardown: Runtime.Teardown = (exit) =>
+  Runtime.defaultTeardown(exit, (code) => process.exit(code === 130 && process.exitCode === 0 ? 0 : code))
