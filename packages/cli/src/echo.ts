@@ -49,7 +49,9 @@ export const echo = Command.make("echo", {
     }).pipe(Effect.scoped)
     yield* flags.once ? serve : Effect.forever(serve)
   }).pipe(Effect.scoped, Effect.provide(domain(flags)), untilStopped)).pipe(
-    Command.withDescription("Answer every byte, as a vchan server. Clients come one after the other; each coming and going is told on standard error."),
+    Command.withDescription(
+      "Answer every byte, as a vchan server. Clients come one after the other; each coming and going is told on standard error."
+    ),
     Command.withShortDescription("Answer every byte, as a vchan server"),
     Command.withExamples([{ command: "vchan echo --domid 5 --peer 0", description: "Serve domain 0 at /local/domain/5/data/vchan" }])
   )

@@ -9,7 +9,9 @@ import { Flag } from "effect/cli"
 /** Where the emulated host is. */
 export const directory = Flag.Directory("directory").pipe(
   Flag.withAlias("d"),
-  Flag.withDescription("The emulated host's run directory; else VCHAN_HOST, else $XDG_RUNTIME_DIR/vchan-host, else /dev/shm/vchan-host-<uid>"),
+  Flag.withDescription(
+    "The emulated host's run directory; else VCHAN_HOST, else $XDG_RUNTIME_DIR/vchan-host, else /dev/shm/vchan-host-<uid>"
+  ),
   Flag.optional
 )
 

@@ -44,7 +44,19 @@ describe("vchan echo", () => {
   it.live("serves the peer it was told, at the path and with the rings it was told", () =>
     Effect.gen(function*() {
       const directory = yield* testHost
-      yield* start(directory, ["echo", "--domid", "5", "--peer", "9", "--path", "/local/domain/5/data/e", "--left", "4096", "--right", "8192"])
+      yield* start(directory, [
+        "echo",
+        "--domid",
+        "5",
+        "--peer",
+        "9",
+        "--path",
+        "/local/domain/5/data/e",
+        "--left",
+        "4096",
+        "--right",
+        "8192"
+      ])
       const { answer, read, written } = yield* say(directory, 9, "x".repeat(100_000), "/local/domain/5/data/e")
       expect(answer === "x".repeat(100_000)).toBe(true)
       expect({ read, written }).toEqual({ read: 8192, written: 4096 })
