@@ -124,10 +124,10 @@ export class Connection implements Vchan, PortListener {
     queueMicrotask(this.settle)
   }
 
-  /** Ends the connection and lets go of its memory. What was not read by now counts as read. */
+  /** Ends the connection and lets go of its memory. What its peer wrote counts as read; what somebody not yet met wrote stays. */
   close(): void {
     this.end(new Closed())
-    this.consumer.skip()
+    if (this.met) this.consumer.skip()
     this.consumer.close()
     this.producer.close()
   }

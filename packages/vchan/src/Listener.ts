@@ -194,15 +194,14 @@ export const make = <R>(
       Effect.forkScoped
     )
     // As for a single server: the store forgets what was granted to a domain that did not exist then.
-    const readmit = Effect.forEach(places, ({ domid, name, permissions }) =>
-      domid === undefined || [...answered.values()].some(({ owner }) =>
-          owner === domid
-        )
-        ? Effect.void
-        : Effect.ignore(store.setPermissions(`${requests}/${name}`, permissions)), { discard: true })
-    if (clients !== "any") {
-      yield* readmit.pipe(Effect.delay(readmitInterval), Effect.forever, Effect.forkScoped)
-    }
+    const readmit = Effect.suspend(() => {
+      const known = new Set(Array.from(answered.values(), ({ owner }) => owner))
+      const unknown = places.filter(({ domid }) => domid !== undefined && !known.has(domid))
+      return Effect.forEach(unknown, ({ name, permissions }) => Effect.ignore(store.setPermissions(`${requests}/${name}`, permissions)), {
+        discard: true
+      })
+    })
+    if (clients !== "any") yield* readmit.pipe(Effect.delay(readmitInterval), Effect.forever, Effect.forkScoped)
     return { ended: Deferred.await(ending) }
   }).pipe(Effect.mapError(asVchanError(0, options.path)))
 
