@@ -8,7 +8,7 @@ import { asVchanError } from "./asVchanError.ts"
 import { ServerAbsent, VchanError } from "./VchanError.ts"
 
 /** How long a client waits for its server where nothing else is said. */
-export const defaultTimeout: Duration.Input = "5 seconds"
+const defaultTimeout: Duration.Input = "5 seconds"
 
 /** Not every change is to be seen in the store: a port that another client held becomes free without a sign there. */
 const retryInterval = "250 millis"
