@@ -21,6 +21,17 @@ describe("the documentation", () => {
     expect(named(page).filter((name) => !fs.existsSync(path.join(root, name)))).toEqual([])
   })
 
+  it("docs/ARCHITECTURE.md names only what is in the files it walks through", () => {
+    const page = "docs/ARCHITECTURE.md"
+    const steps = [...read(page).matchAll(/\]\((\.\.\/[\w./-]+\.ts)\)\s+\(((?:`\w+`(?:, )?)+)\)/g)]
+    const missing = steps.flatMap(([, file = "", names = ""]) => {
+      const source = read(path.join(path.dirname(page), file))
+      return [...names.matchAll(/\w+/g)].filter(([name]) => !new RegExp(`\\b${name}\\b`).test(source)).map(([name]) => `${name} in ${file}`)
+    })
+    expect(steps.length).toBeGreaterThan(20)
+    expect(missing).toEqual([])
+  })
+
   it.each(["contract", "guest", "client"])("the README's code of the example is examples/echo/%s.ts", (name) => {
     const file = `examples/echo/${name}.ts`
     expect(read("README.md")).toContain(`<!-- ${file} -->\n\`\`\`ts\n${read(file)}\`\`\`\n`)
