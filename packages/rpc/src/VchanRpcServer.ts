@@ -21,6 +21,8 @@ import { relativeServicePath } from "./ServicePath.ts"
 export interface Options extends ServeOptions {
   /** The domains that may connect; others cannot even see that there is something. */
   readonly clients: "any" | ReadonlyArray<DomId>
+  /** How many connections one domain may hold at once: 16 where left out. Further ones are refused. */
+  readonly maxPerDomain?: number | undefined
 }
 
 /**
@@ -48,7 +50,7 @@ export const layer = <Rpcs extends Rpc.Any>(
   Layer.effectDiscard(Effect.gen(function*() {
     const path = relativeServicePath(options.service)
     const handler = yield* serveGroup<Rpcs>(group, options)
-    const listener = yield* Listener.make({ path, clients: options.clients, handler })
+    const listener = yield* Listener.make({ path, clients: options.clients, maxPerDomain: options.maxPerDomain, handler })
     yield* Effect.forkScoped(
       Effect.flatMap(listener.ended, (error) => Effect.logError(`${options.service} takes no more clients: ${error.message}`))
     )

@@ -26,7 +26,9 @@ export const anybody = "any"
 
 export const answersDirectory = (service: string): string => `${service}/vchan`
 
-export const answerPath = (service: string, client: DomId, id: string): string => `${answersDirectory(service)}/${client}/${id}`
+export const answersTo = (service: string, client: DomId): string => `${answersDirectory(service)}/${client}`
+
+export const answerPath = (service: string, client: DomId, id: string): string => `${answersTo(service, client)}/${id}`
 
 /** What is accepted as a request's name: it becomes part of the answer's path. */
 export const isRequestId = (id: string): boolean => /^[A-Za-z0-9_-]{1,8}$/.test(id)

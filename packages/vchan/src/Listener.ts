@@ -19,6 +19,7 @@ import { Deferred, type Duration, Effect, FiberSet, Option, type Scope, Stream }
 import {
   answerPath,
   answersDirectory,
+  answersTo,
   anybody,
   closed,
   crowded,
@@ -105,6 +106,12 @@ export const make = <R>(
         discard: true
       })
 
+    const heldBy = (domid: DomId): number => {
+      let held = 0
+      for (const { owner } of answered.values()) if (owner === domid) held++
+      return held
+    }
+
     /** One connection, from the answer to the end of its handler. */
     const serve = Effect.fnUntraced(function*(id: string, { gone, owner }: Answered) {
       const { end } = yield* offer({ domid: owner, path: answerPath(service, owner, id), leftMin, rightMin, forC: false })
@@ -113,11 +120,22 @@ export const make = <R>(
       if (Option.isSome(vchan)) yield* handler(vchan.value)
     })
 
+    /** A domain that holds no connection any more leaves no directory behind. */
+    const tidy = (owner: DomId) =>
+      Effect.suspend(() => {
+        if (heldBy(owner) > 0) return Effect.void
+        const directory = answersTo(service, owner)
+        const tidied = transaction(store, (store) =>
+          Effect.flatMap(store.directory(directory), (answers) => answers.length === 0 ? store.remove(directory) : Effect.void))
+        return Effect.ignore(tidied)
+      })
+
     const answer = Effect.fnUntraced(function*(key: string, place: string, id: string, owner: DomId) {
       const entry: Answered = { owner, gone: yield* Deferred.make<Reason>(), telling: true, over: false }
       answered.set(key, entry)
       // A client that gave the server no right to remove its request keeps it, and it counts.
-      const cleanUp = Effect.map(remove(key, place), (removed) => removed ? answered.delete(key) : entry.over = true)
+      const settle = Effect.map(remove(key, place), (removed) => removed ? answered.delete(key) : entry.over = true)
+      const cleanUp = Effect.andThen(settle, tidy(owner))
       yield* FiberSet.run(
         connections,
         serve(id, entry).pipe(
@@ -160,9 +178,7 @@ export const make = <R>(
       const owner = permissions.value[0].domid
       // A privileged client's key belongs to the directory's owner until the client has given it another.
       if (owner === own || answered.has(key)) return
-      let held = 0
-      for (const entry of answered.values()) if (entry.owner === owner) held++
-      if (isRequestId(id) && admits(owner) && held < maxPerDomain) return yield* answer(key, place, id, owner)
+      if (isRequestId(id) && admits(owner) && heldBy(owner) < maxPerDomain) return yield* answer(key, place, id, owner)
       yield* remove(key, place)
     })
 
@@ -231,6 +247,7 @@ const hold = Effect.fnUntraced(function*(
       yield* store.write(key, token)
       // A listener that was killed left its answers, and maybe places for others. Requests stay: their clients may still wait.
       yield* store.remove(answersDirectory(service))
+      yield* makeDirectory(store, answersDirectory(service), closed(own))
       yield* makeDirectory(store, requests, closed(own))
       const stale = (yield* store.directory(requests)).filter((name) => !names.includes(name))
       yield* Effect.forEach(stale, (name) => store.remove(`${requests}/${name}`), { discard: true })

@@ -1,0 +1,30 @@
+/**
+ * A process that serves `lasting` to anybody, and tells its parent what befalls its handlers.
+ */
+import { VchanRpcServer } from "@vchan/rpc"
+import { ownDomid } from "@vchan/xen"
+import { Xen } from "@vchan/xen-linux"
+import { NodeRuntime } from "@effect/platform-node"
+import { Effect, Layer, Stream } from "effect"
+import { Lasting } from "./contract.ts"
+import { tell } from "./tell.ts"
+
+const handlers = Lasting.toLayer({
+  Say: ({ text }) => Effect.succeed(text),
+  Hang: () => Effect.never.pipe(Effect.onInterrupt(() => tell("Hang interrupted"))),
+  Numbers: () => Stream.fromIterable(endless()).pipe(Stream.rechunk(1), Stream.ensuring(tell("Numbers ended")))
+})
+
+function* endless() {
+  for (let n = 0;; n = (n + 1) | 0) yield n
+}
+
+const ready = Layer.effectDiscard(Effect.flatMap(Effect.orDie(ownDomid), (domid) => tell(`ready ${domid}`)))
+
+ready.pipe(
+  Layer.provide(VchanRpcServer.layer(Lasting, { service: "lasting", clients: "any" })),
+  Layer.provide(handlers),
+  Layer.provide(Xen.layer),
+  Layer.launch,
+  NodeRuntime.runMain
+)

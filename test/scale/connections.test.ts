@@ -1,0 +1,69 @@
+import { assert, describe, it } from "@effect/vitest"
+import { VchanRpcClient, VchanRpcServer } from "@vchan/rpc"
+import { EmulatedXen, HostServer } from "@vchan/xen-linux"
+import { Effect, Layer, Schema } from "effect"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { createHook } from "node:async_hooks"
+import * as fs from "node:fs"
+
+const Echo = RpcGroup.make(Rpc.make("Say", { payload: { text: Schema.String }, success: Schema.String }))
+const handlers = Echo.toLayer({ Say: ({ text }) => Effect.succeed(text) })
+
+const domains = 20
+const perDomain = 10
+
+/** How often the event loop was given something to do at once, or by a timer, while `effect` ran. */
+const turnsDuring = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<number, E, R> =>
+  Effect.suspend(() => {
+    let turns = 0
+    const hook = createHook({
+      init: (_id, type) => {
+        if (type === "Immediate" || type === "Timeout") turns++
+      }
+    }).enable()
+    return Effect.map(Effect.ensuring(effect, Effect.sync(() => hook.disable())), () => turns)
+  })
+
+describe("two hundred connections with rings of 256 KiB", () => {
+  it.live("are open at once, all answer, and idle ones wake nobody", () =>
+    Effect.gen(function*() {
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => fs.mkdtempSync("/dev/shm/vchan-test-")),
+        (path) => Effect.sync(() => fs.rmSync(path, { recursive: true }))
+      )
+      const host = yield* Effect.orDie(HostServer.make({ directory }))
+      yield* VchanRpcServer.layer(Echo, { service: "echo", clients: "any" }).pipe(
+        Layer.provide(handlers),
+        Layer.provide(EmulatedXen.layer({ directory, domid: 1 })),
+        Layer.build
+      )
+      const before = process.memoryUsage()
+      const started = performance.now()
+      const clients = yield* Effect.forEach(
+        Array.from({ length: domains }, (_, index) => index + 2),
+        Effect.fnUntraced(function*(domid) {
+          const xen = yield* Layer.build(EmulatedXen.layer({ directory, domid }))
+          return yield* Effect.forEach(
+            Array.from({ length: perDomain }, () => domid),
+            () => VchanRpcClient.make(Echo, { domain: 1, service: "echo", timeout: "20 seconds" }).pipe(Effect.provideContext(xen)),
+            { concurrency: "unbounded" }
+          )
+        }),
+        { concurrency: 4 }
+      ).pipe(Effect.map((all) => all.flat()))
+      const opened = performance.now() - started
+      assert.strictEqual((yield* host.status).ports, 2 * domains * perDomain)
+      assert.strictEqual((yield* host.status).grants, domains * perDomain * 129)
+
+      const texts = yield* Effect.forEach(clients, (client, index) => client.Say({ text: `client ${index}` }), { concurrency: "unbounded" })
+      assert.deepStrictEqual(texts, clients.map((_, index) => `client ${index}`))
+      const after = process.memoryUsage()
+      const held = (after.heapUsed + after.external - before.heapUsed - before.external) / clients.length
+      yield* Effect.log(`opened in ${(opened / clients.length).toFixed(1)} ms each, holding ${(held / 1024).toFixed(0)} KiB for both ends`)
+      assert.isBelow(held, 2 * 1024 * 1024)
+
+      yield* Effect.sleep("200 millis")
+      // Sleeping takes a timer; nothing else may run.
+      assert.isAtMost(yield* turnsDuring(Effect.sleep("900 millis")), 1)
+    }))
+})
