@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 export default defineConfig({
@@ -5,6 +6,9 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["@vchan/source"] } },
   test: {
     include: ["packages/*/test/**/*.test.ts", "examples/**/*.test.ts", "test/**/*.test.ts"],
+    // Many tests wait for processes that they started, which compile less with a cache.
+    maxWorkers: "100%",
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL("node_modules/.cache/node", import.meta.url)) },
     testTimeout: 30_000,
     hookTimeout: 30_000
   }
