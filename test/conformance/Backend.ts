@@ -17,7 +17,9 @@ export interface Host {
 /** A backend to hold against the contracts. */
 export interface Backend {
   readonly name: string
-  readonly host: (limits?: { readonly grantsPerDomain?: number; readonly portsPerDomain?: number }) => Effect.Effect<Host, never, Scope.Scope>
+  readonly host: (
+    limits?: { readonly grantsPerDomain?: number; readonly portsPerDomain?: number }
+  ) => Effect.Effect<Host, never, Scope.Scope>
 }
 
 /** The services of a process in a domain, until the Scope ends. */

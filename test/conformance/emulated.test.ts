@@ -23,7 +23,9 @@ const emulated: Backend = {
         assertReleased: Effect.gen(function*() {
           const { grants, mappings, ports, transactions, watches } = yield* host.status
           const held = { grants, mappings, ports, transactions, watches }
-          if (Object.values(held).some((count) => count > 0)) yield* Effect.fail(new Error(`still held on the host: ${JSON.stringify(held)}`))
+          if (Object.values(held).some((count) => count > 0)) {
+            yield* Effect.fail(new Error(`still held on the host: ${JSON.stringify(held)}`))
+          }
         }).pipe(Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 400 }), Effect.orDie)
       }
     })

@@ -14,7 +14,8 @@ const follow = Effect.fnUntraced(function*(store: XenStore["Service"], path: str
   return { seen, fiber }
 })
 
-const code = <A, R>(effect: Effect.Effect<A, { readonly code: string | undefined }, R>) => Effect.map(Effect.flip(effect), (error) => error.code)
+const code = <A, R>(effect: Effect.Effect<A, { readonly code: string | undefined }, R>) =>
+  Effect.map(Effect.flip(effect), (error) => error.code)
 
 export const xenStore = (backend: Backend): void => {
   const three = Effect.gen(function*() {
@@ -147,7 +148,9 @@ export const xenStore = (backend: Backend): void => {
         const { one } = yield* three
         const taken = yield* Queue.unbounded<string>()
         yield* one.write("data/storm", "0")
-        yield* Effect.forkScoped(Stream.runForEach(one.watch("data/storm"), (path) => Effect.andThen(Effect.sleep("5 millis"), Queue.offer(taken, path))))
+        yield* Effect.forkScoped(
+          Stream.runForEach(one.watch("data/storm"), (path) => Effect.andThen(Effect.sleep("5 millis"), Queue.offer(taken, path)))
+        )
         yield* Effect.forEach(Array.from({ length: 2000 }, (_, index) => index), (index) => one.write("data/storm", String(index + 1)), {
           concurrency: 16
         })

@@ -1,9 +1,9 @@
 /**
  * A process that hangs in a call and in a stream of the guest whose domid it is given, and tells its parent how both end.
  */
+import { NodeRuntime } from "@effect/platform-node"
 import { VchanRpcClient } from "@vchan/rpc"
 import { Xen } from "@vchan/xen-linux"
-import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Stream } from "effect"
 import { Lasting } from "./contract.ts"
 import { tell } from "./tell.ts"

@@ -1,10 +1,10 @@
 /**
  * A process that serves `lasting` to anybody, and tells its parent what befalls its handlers.
  */
+import { NodeRuntime } from "@effect/platform-node"
 import { VchanRpcServer } from "@vchan/rpc"
 import { ownDomid } from "@vchan/xen"
 import { Xen } from "@vchan/xen-linux"
-import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Layer, Stream } from "effect"
 import { Lasting } from "./contract.ts"
 import { tell } from "./tell.ts"

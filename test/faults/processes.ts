@@ -42,11 +42,12 @@ const start = Effect.fnUntraced(function*(
     words,
     told: (start) =>
       Effect.map(
-        until(`"${start}" from ${program} ${args.join(" ")}, which told ${JSON.stringify(words)}`, () => words.some((word) => word.startsWith(start))),
-        () => (words.find((word) => word.startsWith(start)) ?? "").slice(start.length).trim()
+        until(`"${start}" from ${program} ${args.join(" ")}, which told ${JSON.stringify(words)}`, () =>
+          words.some((word) => word.startsWith(start))),
+        () =>
+          (words.find((word) => word.startsWith(start)) ?? "").slice(start.length).trim()
       ),
-    kill: (signal = "SIGKILL") =>
-      Effect.andThen(Effect.sync(() => void child.kill(signal)), until(`the end of ${program}`, gone))
+    kill: (signal = "SIGKILL") => Effect.andThen(Effect.sync(() => void child.kill(signal)), until(`the end of ${program}`, gone))
   }
 })
 

@@ -27,7 +27,7 @@ import {
 import { Session, type SessionHandler } from "./Session.ts"
 
 /** What a client asks of a connection. */
-export interface ClientOptions {
+interface ClientOptions {
   readonly service: string
   readonly methods: ReadonlyArray<Method>
   readonly limits: Limits

@@ -41,7 +41,7 @@ export interface CallFacts {
 }
 
 /** A handler's run, with its middlewares around it. It may give a Deferred: the call's value comes late then. */
-export interface Run {
+interface Run {
   readonly effect: Effect.Effect<unknown, unknown, Scope.Scope>
   readonly uninterruptible: boolean
 }

@@ -14,7 +14,7 @@ export const version = 1
 export const maxHello = 256 * 1024
 
 /** How a side describes a method. */
-export const MethodEntry = Schema.Struct({
+const MethodEntry = Schema.Struct({
   name: Schema.String,
   /** Stands for the layout of the method's payload, value and errors. */
   fingerprint: Schema.String

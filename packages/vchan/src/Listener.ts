@@ -125,8 +125,10 @@ export const make = <R>(
       Effect.suspend(() => {
         if (heldBy(owner) > 0) return Effect.void
         const directory = answersTo(service, owner)
-        const tidied = transaction(store, (store) =>
-          Effect.flatMap(store.directory(directory), (answers) => answers.length === 0 ? store.remove(directory) : Effect.void))
+        const tidied = transaction(
+          store,
+          (store) => Effect.flatMap(store.directory(directory), (answers) => answers.length === 0 ? store.remove(directory) : Effect.void)
+        )
         return Effect.ignore(tidied)
       })
 

@@ -47,7 +47,9 @@ export class Hypervisor {
   private nextDomid: DomId = 1
   private nextGuest = 1
 
-  constructor(options: { readonly machine: Machine; readonly limits?: Partial<HypervisorLimits> | undefined; readonly store?: XenStoreTree }) {
+  constructor(
+    options: { readonly machine: Machine; readonly limits?: Partial<HypervisorLimits> | undefined; readonly store?: XenStoreTree }
+  ) {
     const limits = { ...defaultLimits, ...options.limits }
     this.machine = options.machine
     this.store = options.store ?? new XenStoreTree()

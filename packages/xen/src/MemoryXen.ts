@@ -4,7 +4,7 @@
  * The host belongs to the Scope it was made in. A domain lives from the first Layer built of it to the last one closed; each such Layer is
  * one process of that domain, and closing it releases whatever the process still holds.
  */
-import { Context, Effect, Layer, Result, type Scope } from "effect"
+import { Context, Effect, Layer, type Result, type Scope } from "effect"
 import type { DomId } from "./DomId.ts"
 import { EventChannel } from "./EventChannel.ts"
 import { GrantTable } from "./GrantTable.ts"
@@ -14,9 +14,9 @@ import { MemoryPages } from "./internal/MemoryPages.ts"
 import { MemoryPorts } from "./internal/MemoryPorts.ts"
 import { memorySocket } from "./internal/memorySocket.ts"
 import type { Xen } from "./Xen.ts"
-import * as XenStoreClient from "./XenStoreClient.ts"
-import { EventChannelError, GrantTableError, HostLost, type XenStoreError, UnsupportedMapping } from "./XenError.ts"
+import { EventChannelError, GrantTableError, HostLost, UnsupportedMapping, type XenStoreError } from "./XenError.ts"
 import { XenStore } from "./XenStore.ts"
+import * as XenStoreClient from "./XenStoreClient.ts"
 
 const host = "memory"
 

@@ -35,22 +35,25 @@ export interface XenStoreAccess {
 }
 
 /** The store as one domain sees it (docs/misc/xenstore.txt in Xen's sources). */
-export class XenStore extends Context.Service<XenStore, XenStoreAccess & {
-  /**
-   * The paths that change at or below `path`, starting with one event at once for `path` itself. Events can be merged or come unasked.
-   * Fails with `HostLost` when the store goes away.
-   */
-  readonly watch: (path: string) => Stream.Stream<string, XenStoreError>
-  /**
-   * Runs `body` in a transaction and commits it; runs it again for as long as the store answers that somebody else was faster (EAGAIN).
-   * A body that fails or is interrupted leaves the store as it was.
-   */
-  readonly transaction: <A, E, R>(
-    body: (store: XenStoreAccess) => Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E | XenStoreError, R>
-  /** Whether the domain lives. Privileged: other domains get EACCES. */
-  readonly isIntroduced: (domid: DomId) => Effect.Effect<boolean, XenStoreError>
-}>()("@vchan/xen/XenStore") {}
+export class XenStore extends Context.Service<
+  XenStore,
+  XenStoreAccess & {
+    /**
+     * The paths that change at or below `path`, starting with one event at once for `path` itself. Events can be merged or come unasked.
+     * Fails with `HostLost` when the store goes away.
+     */
+    readonly watch: (path: string) => Stream.Stream<string, XenStoreError>
+    /**
+     * Runs `body` in a transaction and commits it; runs it again for as long as the store answers that somebody else was faster (EAGAIN).
+     * A body that fails or is interrupted leaves the store as it was.
+     */
+    readonly transaction: <A, E, R>(
+      body: (store: XenStoreAccess) => Effect.Effect<A, E, R>
+    ) => Effect.Effect<A, E | XenStoreError, R>
+    /** Whether the domain lives. Privileged: other domains get EACCES. */
+    readonly isIntroduced: (domid: DomId) => Effect.Effect<boolean, XenStoreError>
+  }
+>()("@vchan/xen/XenStore") {}
 
 /** The domid of the domain that this program runs in, as the store tells it (the relative key `domid`). */
 export const ownDomid: Effect.Effect<DomId, XenStoreError, XenStore> = Effect.gen(function*() {

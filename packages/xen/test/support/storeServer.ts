@@ -72,7 +72,7 @@ export class StoreServer {
 }
 
 /** A connection to a tree. It ends with the Scope. */
-export const connectTree = (tree: XenStoreTree, domid: number): Effect.Effect<StoreServer, never, Scope.Scope> =>
+const connectTree = (tree: XenStoreTree, domid: number): Effect.Effect<StoreServer, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const session = tree.connect(domid, (packet) => server.send(packet))
