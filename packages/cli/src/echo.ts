@@ -47,7 +47,9 @@ export const echo = Command.make("echo", {
       yield* Pipe.echo(client)
       yield* Console.error(`domain ${client.peer} left`)
     }).pipe(Effect.scoped)
-    yield* flags.once ? serve : Effect.forever(serve)
+    // One bad client does not take the server from the next.
+    const goOn = Effect.catchReason(serve, "VchanError", "RingCorrupt", (_, error) => Console.error(error.message))
+    yield* flags.once ? serve : Effect.forever(goOn)
   }).pipe(Effect.scoped, Effect.provide(domain(flags)), untilStopped)).pipe(
     Command.withDescription(
       "Answer every byte, as a vchan server. Clients come one after the other; each coming and going is told on standard error."

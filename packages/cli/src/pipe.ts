@@ -15,6 +15,13 @@ export class InputUntaken extends Schema.TaggedError<InputUntaken>()("InputUntak
   }
 }
 
+/** Whoever read this process's standard output does so no longer. */
+export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", {}) {
+  override get message(): string {
+    return "standard output takes no more: the connection is closed"
+  }
+}
+
 /** The most bytes moved at once. */
 const chunk = 64 * 1024
 
@@ -38,37 +45,40 @@ export const echo = (vchan: Vchan): Effect.Effect<void, VchanError> => {
  */
 export const join: (
   vchan: Vchan
-) => Effect.Effect<void, InputUntaken | VchanError | PlatformError.PlatformError, Stdio.Stdio> = Effect.fnUntraced(function*(vchan) {
-  const stdio = yield* Stdio.Stdio
-  const buffer = new Uint8Array(chunk)
-  const print = (length: number) => Stream.run(Stream.succeed(buffer.slice(0, length)), stdio.stdout({ endOnDone: false }))
+) => Effect.Effect<void, InputUntaken | OutputClosed | VchanError | PlatformError.PlatformError, Stdio.Stdio> = Effect.fnUntraced(
+  function*(vchan) {
+    const stdio = yield* Stdio.Stdio
+    const buffer = new Uint8Array(chunk)
+    const print = (length: number) =>
+      Effect.mapError(Stream.run(Stream.succeed(buffer.slice(0, length)), stdio.stdout({ endOnDone: false })), () => new OutputClosed())
 
-  // A read may be interrupted, the printing of what was read may not: nothing that has left the ring is lost.
-  const output = untilGone(
-    Effect.uninterruptibleMask((restore) => Effect.forever(Effect.flatMap(restore(vchan.readInto(buffer)), print)))
-  )
+    // A read may be interrupted, the printing of what was read may not: nothing that has left the ring is lost.
+    const output = untilGone(
+      Effect.uninterruptibleMask((restore) => Effect.forever(Effect.flatMap(restore(vchan.readInto(buffer)), print)))
+    )
 
-  let untaken = false
-  const input = Effect.gen(function*() {
-    let empty = true
-    yield* Stream.runForEach(stdio.stdin, (bytes) =>
-      Effect.suspend(() => {
-        empty = false
-        untaken = true
-        return Effect.map(vchan.write(bytes), () => {
-          untaken = false
-        })
-      }))
-    if (empty) return yield* Effect.never
-    untaken = true
-    while (vchan.spaceUnsafe() < vchan.writeRing) yield* Effect.sleep(lookEvery)
-    untaken = false
-  })
+    let untaken = false
+    const input = Effect.gen(function*() {
+      let empty = true
+      yield* Stream.runForEach(stdio.stdin, (bytes) =>
+        Effect.suspend(() => {
+          empty = false
+          untaken = true
+          return Effect.map(vchan.write(bytes), () => {
+            untaken = false
+          })
+        }))
+      if (empty) return yield* Effect.never
+      untaken = true
+      while (vchan.spaceUnsafe() < vchan.writeRing) yield* Effect.sleep(lookEvery)
+      untaken = false
+    })
 
-  yield* Effect.raceFirst(output, untilGone(input))
-  for (let length = vchan.readUnsafe(buffer, 0, chunk); length > 0; length = vchan.readUnsafe(buffer, 0, chunk)) yield* print(length)
-  if (untaken) return yield* new InputUntaken({ domid: vchan.peer })
-})
+    yield* Effect.raceFirst(output, untilGone(input))
+    for (let length = vchan.readUnsafe(buffer, 0, chunk); length > 0; length = vchan.readUnsafe(buffer, 0, chunk)) yield* print(length)
+    if (untaken) return yield* new InputUntaken({ domid: vchan.peer })
+  }
+)
 
 /** Ends quietly where the peer has closed; every other end is an error. */
 const untilGone = <E, R>(effect: Effect.Effect<void, VchanError | E, R>): Effect.Effect<void, VchanError | E, R> =>

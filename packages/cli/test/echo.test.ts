@@ -1,6 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
 import { Handshake } from "@vchan/vchan"
+import { GrantTable, XenStore } from "@vchan/xen"
 import { EmulatedXen } from "@vchan/xen-linux"
 import { Effect, Exit, Scope } from "effect"
 import { run, start, testHost } from "./command.ts"
@@ -60,6 +61,24 @@ describe("vchan echo", () => {
       const { answer, read, written } = yield* say(directory, 9, "x".repeat(100_000), "/local/domain/5/data/e")
       expect(answer === "x".repeat(100_000)).toBe(true)
       expect({ read, written }).toEqual({ read: 8192, written: 4096 })
+    }).pipe(Effect.scoped, bounded, Effect.provide(NodeServices.layer)))
+
+  it.live("outlives a client that breaks the rules, and tells of it", () =>
+    Effect.gen(function*() {
+      const directory = yield* testHost
+      const path = "/local/domain/5/data/vchan"
+      const echo = yield* start(directory, ["echo", "--domid", "5"])
+      yield* Effect.gen(function*() {
+        const vchan = yield* Handshake.client({ domid: 5, path, timeout: "10 seconds" })
+        const reference = Number(yield* (yield* XenStore).read(`${path}/ring-ref`))
+        const { buffer } = yield* (yield* GrantTable).map({ domid: 5, references: [reference], writable: true })
+        const indexes = new Uint32Array(buffer, 0, 4)
+        // right.cons, which says how much the client has read: more than was ever written.
+        indexes[2] = (indexes[3] ?? 0) + 0x10000000
+        yield* vchan.write(new Uint8Array(1))
+        yield* echo.printed("broke the ring's rules")
+      }).pipe(Effect.scoped, Effect.provide(EmulatedXen.layer({ directory, domid: 0 })))
+      expect((yield* say(directory, 0, "next")).answer).toBe("next")
     }).pipe(Effect.scoped, bounded, Effect.provide(NodeServices.layer)))
 
   it.live("refuses rings over 1 MiB in one line", () =>
