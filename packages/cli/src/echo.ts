@@ -34,23 +34,28 @@ export const echo = Command.make("echo", {
 }, (flags) =>
   Effect.gen(function*() {
     const own = yield* ownDomid
-    const server = yield* Handshake.server({
-      domid: flags.peer,
-      path: Option.getOrElse(flags.path, () => `/local/domain/${own}/data/vchan`),
-      leftMin: Option.getOrUndefined(flags.left),
-      rightMin: Option.getOrUndefined(flags.right)
-    })
-    yield* Console.error(`domain ${own} answers domain ${server.domid} at ${server.path}`)
-    const serve = Effect.gen(function*() {
-      const client = yield* server.accept
-      yield* Console.error(`domain ${client.peer} came`)
-      yield* Pipe.echo(client)
-      yield* Console.error(`domain ${client.peer} left`)
+    const offered = Effect.gen(function*() {
+      const server = yield* Handshake.server({
+        domid: flags.peer,
+        path: Option.getOrElse(flags.path, () => `/local/domain/${own}/data/vchan`),
+        leftMin: Option.getOrUndefined(flags.left),
+        rightMin: Option.getOrUndefined(flags.right)
+      })
+      yield* Console.error(`domain ${own} answers domain ${server.domid} at ${server.path}`)
+      const serve = Effect.gen(function*() {
+        const client = yield* server.accept
+        yield* Console.error(`domain ${client.peer} came`)
+        yield* Pipe.echo(client)
+        yield* Console.error(`domain ${client.peer} left`)
+      }).pipe(Effect.scoped)
+      // One bad client does not take the server from the next.
+      const goOn = Effect.catchReason(serve, "VchanError", "RingCorrupt", (_, error) => Console.error(error.message))
+      yield* flags.once ? serve : Effect.forever(goOn)
     }).pipe(Effect.scoped)
-    // One bad client does not take the server from the next.
-    const goOn = Effect.catchReason(serve, "VchanError", "RingCorrupt", (_, error) => Console.error(error.message))
-    yield* flags.once ? serve : Effect.forever(goOn)
-  }).pipe(Effect.scoped, Effect.provide(domain(flags)), untilStopped)).pipe(
+    // A domain that is gone may come again under its domid, and needs rings of its own then.
+    const anew = Effect.catchReason(offered, "VchanError", "DomainGone", (_, error) => Console.error(error.message))
+    yield* flags.once ? offered : Effect.forever(anew)
+  }).pipe(Effect.provide(domain(flags)), untilStopped)).pipe(
     Command.withDescription(
       "Answer every byte, as a vchan server. Clients come one after the other; each coming and going is told on standard error."
     ),

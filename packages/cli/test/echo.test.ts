@@ -8,10 +8,10 @@ import { run, start, testHost } from "./command.ts"
 
 const bounded = Effect.timeout("25 seconds")
 
-/** As `domid`, sends a text to the echo server of domain 5 and gives back what comes, with the rings' sizes. */
-const say = (directory: string, domid: number, text: string, path = "/local/domain/5/data/vchan") =>
+/** As `domid`, sends a text to the echo server of a domain and gives back what comes, with the rings' sizes. */
+const say = (directory: string, domid: number, text: string, path = "/local/domain/5/data/vchan", server = 5) =>
   Effect.gen(function*() {
-    const vchan = yield* Handshake.client({ domid: 5, path, timeout: "10 seconds" })
+    const vchan = yield* Handshake.client({ domid: server, path, timeout: "10 seconds" })
     const bytes = new TextEncoder().encode(text)
     // At the same time as the reading: the rings may be smaller than the text.
     yield* Effect.forkScoped(vchan.write(bytes))
@@ -32,6 +32,13 @@ describe("vchan echo", () => {
       yield* echo.printed("domain 0 left\ndomain 0 came\ndomain 0 left")
       yield* echo.signal("SIGTERM")
       expect((yield* echo.outcome).code).toBe(0)
+    }).pipe(Effect.scoped, bounded, Effect.provide(NodeServices.layer)))
+
+  it.live("answers a domain that comes, goes and comes again, though domain 0 is told of each end", () =>
+    Effect.gen(function*() {
+      const directory = yield* testHost
+      yield* start(directory, ["echo", "--domid", "0", "--peer", "7"])
+      for (const text of ["one", "two"]) expect((yield* say(directory, 7, text, "/local/domain/0/data/vchan", 0)).answer).toBe(text)
     }).pipe(Effect.scoped, bounded, Effect.provide(NodeServices.layer)))
 
   it.live("ends with its first client where --once is given", () =>

@@ -22,13 +22,21 @@ export const keyGone = (key: string): Effect.Effect<Reason, never, XenStore> =>
   })
 
 /**
- * Waits until the hypervisor says that a domain is gone. It tells privileged domains only; elsewhere this source stays silent, except that it
- * notices when the store is lost.
+ * Waits until the hypervisor says that a domain that was there is gone; one that never came is waited for. It tells privileged domains
+ * only; elsewhere this source stays silent, except that it notices when the store is lost.
  */
 export const domainGone = (domid: DomId): Effect.Effect<Reason, never, XenStore> =>
   Effect.gen(function*() {
     const store = yield* XenStore
-    return yield* firstReason(store.watch("@releaseDomain"), Effect.map(store.isIntroduced(domid), (introduced) => !introduced))
+    let present = false
+    const gone = Effect.map(store.isIntroduced(domid), (introduced) => {
+      const was = present
+      present = introduced
+      return was && !introduced
+    })
+    const privileged = yield* Effect.isSuccess(gone)
+    const releases = store.watch("@releaseDomain")
+    return yield* firstReason(privileged ? Stream.merge(releases, store.watch("@introduceDomain")) : releases, gone)
   })
 
 const firstReason = (looks: Stream.Stream<unknown, XenStoreError>, gone: Effect.Effect<boolean, XenStoreError>): Effect.Effect<Reason> =>

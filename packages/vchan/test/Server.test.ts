@@ -197,6 +197,19 @@ describe("the server's end", () => {
       assert.strictEqual(yield* reasonOf(Effect.scoped(server.accept)), "DomainGone")
     })))
 
+  it.live("a privileged server waits for a domain that is not there yet", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      const dom0 = yield* process(host, 0)
+      const at = "/local/domain/0/data/vchan"
+      const server = yield* as(dom0)(Handshake.server({ domid: clientDomid, path: at }))
+      const accepted = yield* Effect.forkChild(server.accept)
+      yield* Effect.sleep("20 millis")
+      const clientProcess = yield* process(host, clientDomid)
+      const { vchan } = yield* joined(clientProcess, { domid: 0, path: at })
+      yield* vchan.write(pattern(5))
+      assert.deepStrictEqual(yield* readExactly(yield* Fiber.join(accepted), 5), pattern(5))
+    })))
+
   it.live("an unprivileged server learns it from a key that goes with that domain", () =>
     onHost(Effect.fnUntraced(function*(host) {
       const serverProcess = yield* process(host, serverDomid)
