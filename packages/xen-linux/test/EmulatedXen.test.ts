@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventChannel, GrantTable, ownDomid, pageSize, XenStore } from "@vchan/xen"
 import { EmulatedXen } from "@vchan/xen-linux"
-import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { Context, Effect, Exit, Layer, Schedule, Scope } from "effect"
 import * as fs from "node:fs"
 import { type Remote, remoteDomain, remoteHost } from "./remote.ts"
 import { isEmpty, temporaryDirectory, testHost, untilStatus } from "./testHost.ts"
@@ -192,6 +192,26 @@ describe("EmulatedXen", () => {
       const shared = yield* Effect.scoped(grants.share({ domid: 2, count: 2 }))
       const late = new Uint8Array(new ArrayBuffer(0))
       assert.strictEqual(shared.buffer.byteLength, late.length)
+    }))
+
+  it.live("the processes of a destroyed domain keep what they last saw in their pages, which go back to the host once they know", () =>
+    Effect.gen(function*() {
+      const host = yield* testHost()
+      const blocks = () => fs.statSync(`${host.directory}/pages`).blocks
+      const server = Context.get(yield* join(host.directory, 1), GrantTable)
+      const client = Context.get(yield* join(host.directory, 2), GrantTable)
+      const shared = yield* server.share({ domid: 2, count: 3 })
+      new Uint8Array(shared.buffer).fill(7)
+      const mapped = yield* client.map({ domid: 1, references: shared.references, writable: false })
+      assert.isAbove(blocks(), 0)
+      yield* host.destroy(1)
+      yield* host.destroy(2)
+      yield* Effect.sync(blocks).pipe(
+        Effect.repeat({ until: (held) => held === 0, schedule: Schedule.spaced("5 millis") }),
+        Effect.timeout("10 seconds")
+      )
+      for (const { buffer } of [shared, mapped]) assert.deepStrictEqual(new Set(new Uint8Array(buffer)), new Set([7]))
+      yield* untilStatus(host.directory, "nothing", isEmpty)
     }))
 
   it.live("a thousand shares and mappings leave neither pages nor files behind", () =>

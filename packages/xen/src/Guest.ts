@@ -27,6 +27,8 @@ export class Guest {
   private readonly shares = new Map<GrantReference, Notified & { readonly share: Share }>()
   private readonly mappings = new Map<number, Notified & { readonly mapping: Mapping }>()
   private readonly ports = new Map<number, PortEntry>()
+  /** What the process may still touch though its domain is gone: it has not left yet. */
+  private dropped: ReadonlyArray<Share> = []
   private nextMapping = 1
 
   constructor(options: {
@@ -51,6 +53,7 @@ export class Guest {
       const refusal = this.machine.allocate(share.first, count)
       if (refusal !== undefined) {
         this.grants.end(share)
+        this.grants.letGo([share])
         return Result.fail(refusal)
       }
       this.shares.set(share.first, { share, notify })
@@ -65,6 +68,7 @@ export class Guest {
     this.shares.delete(first)
     this.fire(first, held.notify)
     this.grants.end(held.share)
+    this.grants.letGo([held.share])
   }
 
   /** Maps pages that `domid` granted to this domain; returns a number of this guest's to unmap them by. */
@@ -82,7 +86,8 @@ export class Guest {
     this.mappings.delete(id)
     const first = held.mapping.references[0]
     if (first !== undefined) this.fire(first, held.notify)
-    this.grants.unmap(held.mapping)
+    this.grants.unmap()
+    this.grants.letGo(held.mapping.shares)
   }
 
   bindUnbound(domid: DomId): Result.Result<number, PortsExhausted> {
@@ -114,14 +119,21 @@ export class Guest {
     for (const id of [...this.mappings.keys()]) this.unmap(id)
     for (const first of [...this.shares.keys()]) this.endShare(first)
     this.drop()
+    this.grants.letGo(this.dropped)
+    this.dropped = []
     this.left()
   }
 
-  /** Releases everything without a sign to any peer: so it looks when a whole domain is destroyed. */
+  /**
+   * Releases everything without a sign to any peer: so it looks when a whole domain is destroyed. The pages are lent to nobody else before
+   * `leave`: on Xen the process would be gone, and here it has yet to be told.
+   */
   drop(): void {
-    for (const { mapping } of this.mappings.values()) this.grants.unmap(mapping)
+    const mapped = [...this.mappings.values()].flatMap(({ mapping }) => mapping.shares)
+    for (const _ of this.mappings) this.grants.unmap()
     this.mappings.clear()
     for (const { share } of this.shares.values()) this.grants.end(share)
+    this.dropped = [...this.dropped, ...mapped, ...Array.from(this.shares.values(), ({ share }) => share)]
     this.shares.clear()
     for (const port of [...this.ports.keys()]) this.unbind(port)
   }

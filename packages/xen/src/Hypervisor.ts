@@ -77,7 +77,10 @@ export class Hypervisor {
     return guest
   }
 
-  /** Destroys a domain with all its processes: no live byte changes and no event is sent. Returns the guests that were in it. */
+  /**
+   * Destroys a domain with all its processes: no live byte changes and no event is sent. Returns the guests that were in it, whose `leave` is
+   * still to be called once their processes have let go of their pages.
+   */
   destroy(domid: DomId): ReadonlyArray<Guest> {
     const guests = this.guests.get(domid)
     if (guests === undefined || domid === 0) return []

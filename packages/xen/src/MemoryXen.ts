@@ -103,7 +103,10 @@ export const make = (options?: { readonly limits?: Partial<HypervisorLimits> }):
         const guests = [...processes].map(({ guest }) => guest).filter((guest) => guest.domid === domid)
         return endAll(domid, () => guests.forEach((guest) => guest.leave()))
       },
-      destroy: (domid) => endAll(domid, () => void hypervisor.destroy(domid)),
+      destroy: (domid) =>
+        endAll(domid, () => {
+          for (const guest of hypervisor.destroy(domid)) guest.leave()
+        }),
       assertReleased: Effect.suspend(() => {
         const { grants, mappings, ports } = hypervisor.holdings()
         const { transactions, watches } = hypervisor.store.stats()

@@ -58,7 +58,7 @@ describe("Hypervisor", () => {
     assert.deepStrictEqual(hypervisor.holdings(), { domains: [0], grants: 0, mappings: 0, ports: 0 })
   })
 
-  it("destroys a domain without a sign to anybody, and keeps a mapped page until it is unmapped", () => {
+  it("destroys a domain without a sign to anybody, and keeps its pages until its processes and their mappers have let go", () => {
     const { hypervisor, log } = recorder()
     const server = hypervisor.enter(1)
     const client = hypervisor.enter(2)
@@ -68,9 +68,29 @@ describe("Hypervisor", () => {
     log.length = 0
     assert.deepStrictEqual(hypervisor.destroy(1), [server])
     assert.deepStrictEqual(log, [`unbound ${port}`])
+    assert.strictEqual(hypervisor.holdings().grants, 0)
+    assert.isTrue(Result.isFailure(client.map(1, [page])))
     client.unmap(mapping)
+    assert.deepStrictEqual(log, [`unbound ${port}`])
+    server.leave()
     assert.deepStrictEqual(log, [`unbound ${port}`, `free ${page} 1`])
     assert.deepStrictEqual(hypervisor.destroy(0), [])
+  })
+
+  it("lends pages that a destroyed domain had mapped to nobody else before its processes are gone", () => {
+    const { hypervisor, log } = recorder()
+    const server = hypervisor.enter(1)
+    const client = hypervisor.enter(2)
+    const page = Result.getOrThrow(server.share(2, 1))
+    Result.getOrThrow(client.map(1, [page]))
+    hypervisor.destroy(2)
+    assert.strictEqual(hypervisor.holdings().mappings, 0)
+    server.endShare(page)
+    assert.notStrictEqual(Result.getOrThrow(server.share(2, 1)), page)
+    assert.notInclude(log, `free ${page} 1`)
+    client.leave()
+    assert.include(log, `free ${page} 1`)
+    assert.strictEqual(Result.getOrThrow(server.share(2, 1)), page)
   })
 
   it("lends ended references again only once nobody has them mapped", () => {

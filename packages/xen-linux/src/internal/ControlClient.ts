@@ -26,7 +26,7 @@ export interface ControlClient {
 export const connectControl = Effect.fnUntraced(function*(options: {
   readonly directory: RunDirectory
   readonly hint: string
-  /** Called when the host tells that this process's domain was destroyed. */
+  /** Called when the host tells that this process's domain was destroyed: it must not touch the host's pages when this returns. */
   readonly destroyed?: () => void
 }): Effect.fn.Return<ControlClient, HostMissing, Scope.Scope> {
   const { directory, hint } = options
@@ -55,6 +55,7 @@ export const connectControl = Effect.fnUntraced(function*(options: {
           if (answer === undefined) {
             if (line !== destroyedNotice) continue
             options.destroyed?.()
+            yield* Effect.ignore(writer.write(formatRequest(0, "leave", [])))
             return yield* lose(`${directory.path} (where this process's domain was destroyed)`)
           }
           const waiting = pending.get(answer.id)

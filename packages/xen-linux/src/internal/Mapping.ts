@@ -39,7 +39,7 @@ const hint = "the machine is out of memory or of mappings (vm.max_map_count): cl
 /** Mapped pages. */
 export interface Mapping {
   readonly buffer: ArrayBuffer
-  /** Puts private, zeroed memory in the pages' place: the buffer can still be used, and nobody else sees it any more. */
+  /** Puts private memory with the same content in the pages' place: the buffer can still be used, and nobody else sees it any more. */
   readonly isolate: () => void
 }
 
@@ -66,8 +66,11 @@ export const mapPages = (options: {
   ).pipe(Effect.map(({ buffer, range }) => ({
     buffer,
     isolate: () => {
+      if (buffer.detached) return
+      const content = new Uint8Array(buffer).slice()
       const flags = libc.MAP_PRIVATE | libc.MAP_ANONYMOUS | libc.MAP_FIXED
-      if (!buffer.detached) libc.mmap(range.address, range.length, libc.PROT_READ | libc.PROT_WRITE, flags, -1, 0)
+      const mapped = libc.mmap(range.address, range.length, libc.PROT_READ | libc.PROT_WRITE, flags, -1, 0)
+      if (mapped !== libc.MAP_FAILED) new Uint8Array(buffer).set(content)
     }
   })))
 

@@ -1,7 +1,8 @@
 /**
  * Which pages are granted by whom to whom, and who has them mapped: the hypervisor's grant table without the pages.
  *
- * A share ends when its owner ends it; its references are lent anew only once nobody has them mapped any more.
+ * A share ends with its owner's word, a mapping with its mapper's. The references are lent anew only once all of them have let go of the
+ * pages too.
  */
 import { Result } from "effect"
 import type { DomId } from "../DomId.ts"
@@ -16,7 +17,8 @@ export interface Share {
   readonly first: GrantReference
   readonly count: number
   ended: boolean
-  mapped: number
+  /** How many may still touch its pages: its owner, and each mapping. */
+  holders: number
 }
 
 /** Pages of other domains mapped in one go. */
@@ -59,19 +61,18 @@ export class Grants {
     const held = this.held.get(owner) ?? 0
     const first = held + count > this.perDomain ? undefined : this.runs.take(count)
     if (first === undefined) return Result.fail(new GrantsExhausted({ limit: this.perDomain }))
-    const share: Share = { owner, grantee, first, count, ended: false, mapped: 0 }
+    const share: Share = { owner, grantee, first, count, ended: false, holders: 1 }
     for (let reference = first; reference < first + count; reference++) this.byReference.set(reference, share)
     this.held.set(owner, held + count)
     return Result.succeed(share)
   }
 
+  /** Nobody may map it from now on. */
   end(share: Share): void {
-    if (share.ended) return
     share.ended = true
     const left = (this.held.get(share.owner) ?? 0) - share.count
     if (left === 0) this.held.delete(share.owner)
     else this.held.set(share.owner, left)
-    this.release(share)
   }
 
   map(mapper: DomId, domid: DomId, references: ReadonlyArray<GrantReference>): Result.Result<Mapping, NoSuchGrant> {
@@ -83,23 +84,23 @@ export class Grants {
       }
       shares.push(share)
     }
-    for (const share of shares) share.mapped++
+    for (const share of shares) share.holders++
     this.mappings++
     return Result.succeed({ references, shares })
   }
 
-  unmap(mapping: Mapping): void {
+  /** A mapping ends. */
+  unmap(): void {
     this.mappings--
-    for (const share of mapping.shares) {
-      share.mapped--
-      this.release(share)
-    }
   }
 
-  private release(share: Share): void {
-    if (!share.ended || share.mapped > 0) return
-    for (let reference = share.first; reference < share.first + share.count; reference++) this.byReference.delete(reference)
-    this.runs.give(share.first, share.count)
-    this.freed(share.first, share.count)
+  /** Who had ended these shares, or mappings of them, does not touch the pages any more. */
+  letGo(shares: ReadonlyArray<Share>): void {
+    for (const share of shares) {
+      if (--share.holders > 0) continue
+      for (let reference = share.first; reference < share.first + share.count; reference++) this.byReference.delete(reference)
+      this.runs.give(share.first, share.count)
+      this.freed(share.first, share.count)
+    }
   }
 }
