@@ -2,7 +2,7 @@
  * The flags that several commands share, and the domain that they describe.
  */
 import { DomId, type Xen, type XenStoreError } from "@vchan/xen"
-import { EmulatedXen } from "@vchan/xen-linux"
+import { EmulatedXen, Xen as FoundXen } from "@vchan/xen-linux"
 import { type Layer, Option } from "effect"
 import { Flag } from "effect/cli"
 
@@ -17,14 +17,16 @@ export const directory = Flag.Directory("directory").pipe(
 
 /** Which domain to be. */
 export const domid = Flag.Int("domid").pipe(
-  Flag.withDescription("Be a process of this domain; else of a fresh one, which ends with the process"),
+  Flag.withDescription("Be a process of this domain of an emulated host; else of a fresh one, which ends with the process"),
   Flag.withSchema(DomId),
   Flag.optional
 )
 
-/** This process as a process of that domain. */
+/** This process as a process of that domain; where neither flag is given, of the domain that it finds itself in, of real Xen maybe. */
 export const domain = (flags: {
   readonly directory: Option.Option<string>
   readonly domid: Option.Option<DomId>
 }): Layer.Layer<Xen, XenStoreError> =>
-  EmulatedXen.layer({ directory: Option.getOrUndefined(flags.directory), domid: Option.getOrUndefined(flags.domid) })
+  Option.isNone(flags.directory) && Option.isNone(flags.domid)
+    ? FoundXen.layer
+    : EmulatedXen.layer({ directory: Option.getOrUndefined(flags.directory), domid: Option.getOrUndefined(flags.domid) })

@@ -52,10 +52,14 @@ export class NoSuchGrant extends Schema.TaggedError<NoSuchGrant>()("NoSuchGrant"
 /** No more grants are to be had. */
 export class GrantsExhausted extends Schema.TaggedError<GrantsExhausted>()("GrantsExhausted", {
   /** How many grants the domain may hold at once. */
-  limit: Schema.Int
+  limit: Schema.Int,
+  /** How to raise it, where the backend knows. */
+  hint: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    return `the limit of ${this.limit} grants is reached: close connections, use smaller rings, or raise the limit`
+    return `the limit of ${this.limit} grants is reached: close connections, use smaller rings, or raise the limit${
+      this.hint === undefined ? "" : ` (${this.hint})`
+    }`
   }
 }
 
@@ -100,10 +104,15 @@ export class NoSuchPort extends Schema.TaggedError<NoSuchPort>()("NoSuchPort", {
 
 /** No more ports are to be had. */
 export class PortsExhausted extends Schema.TaggedError<PortsExhausted>()("PortsExhausted", {
-  limit: Schema.Int
+  /** How many ports the domain may hold at once, where the backend knows. */
+  limit: Schema.optionalKey(Schema.Int),
+  /** How to raise it, where the backend knows. */
+  hint: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    return `the limit of ${this.limit} event-channel ports is reached: close connections first`
+    return `the limit of ${this.limit === undefined ? "" : `${this.limit} `}event-channel ports is reached: close connections first${
+      this.hint === undefined ? "" : `, or raise the limit (${this.hint})`
+    }`
   }
 }
 

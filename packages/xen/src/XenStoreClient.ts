@@ -61,10 +61,10 @@ const payloadOf = (question: Question, reply: Packet): Answer<Uint8Array> => {
 }
 
 const ask = (link: StoreLink, question: Question, late?: (reply: Packet) => void): Answer<Uint8Array> =>
-  question.payload.length > maxPayload
+  question.payload.length > link.maxPayload
     ? protocol(
       question,
-      `the request has ${question.payload.length} bytes and at most ${maxPayload} fit: spread the value over several keys`
+      `the request has ${question.payload.length} bytes and at most ${link.maxPayload} fit: spread the value over several keys`
     )
     : Effect.flatMap(link.call(requestOf(question), late), (reply) => payloadOf(question, reply))
 
@@ -192,12 +192,16 @@ const attempt = <A, E, R>(
     )
   }))
 
-/** Connects to the store behind a socket. `host` is what its user calls it, for messages: a run directory or a device. */
+/**
+ * Connects to the store behind a socket, which is handed one whole packet a chunk. `host` is what its user calls it, for messages: a run
+ * directory or a device. `maxPayload` is given where the way to the store takes less than the protocol's 4096 bytes.
+ */
 export const make = Effect.fnUntraced(function*(options: {
   readonly socket: Socket.Socket
   readonly host: string
+  readonly maxPayload?: number | undefined
 }): Effect.fn.Return<XenStore["Service"], XenStoreError, Scope.Scope> {
-  const link = yield* makeStoreLink(options)
+  const link = yield* makeStoreLink({ ...options, maxPayload: options.maxPayload ?? maxPayload })
   let lastToken = 0
 
   const watch = (path: string): Stream.Stream<string, XenStoreError> =>

@@ -52,7 +52,7 @@ export const refusalOf = (reason: GrantsExhausted | NoSuchGrant | NoSuchPort | P
   switch (reason._tag) {
     case "GrantsExhausted":
     case "PortsExhausted":
-      return { code: reason._tag, number: reason.limit, text: reason.message }
+      return { code: reason._tag, number: reason.limit ?? 0, text: reason.message }
     case "NoSuchGrant":
       return { code: reason._tag, number: reason.reference, text: reason.message }
     case "NoSuchPort":

@@ -57,6 +57,13 @@ export const write: (fd: number, buffer: Uint8Array, length: number) => number =
   "size_t"
 ])
 
+/** `int ioctl(int, unsigned long, void *)`; the kernel may write its answer into the argument. */
+export const ioctl: (fd: number, request: number, argument: Uint8Array) => number = library.func("ioctl", "int", [
+  "int",
+  "unsigned long",
+  "void *"
+])
+
 /** `int sched_yield(void)` */
 export const schedYield: () => number = library.func("sched_yield", "int", [])
 
@@ -71,7 +78,7 @@ export const pollReadable: (fd: number, readable: () => void) => { readonly clos
 const names = new Map(Object.entries(koffi.os.errno).reverse().map(([name, value]) => [value, name]))
 
 /** The name of the errno that the last call left behind. */
-const errnoName = (): string => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`
+export const errnoName = (): string => names.get(koffi.errno()) ?? `errno ${koffi.errno()}`
 
 /** The last call's failure, for people: `call` names it with what it was made on. */
 export const refusal = (call: string, hint: string): SystemRefusal => new SystemRefusal({ call, code: errnoName(), hint })

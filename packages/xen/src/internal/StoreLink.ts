@@ -25,6 +25,8 @@ export interface StoreLink {
   readonly call: (request: Request, late?: (reply: Packet) => void) => Effect.Effect<Packet, XenStoreError>
   /** Sends a request that is not taken back; `settle` gets its reply. */
   readonly post: (request: Request, settle: Settle) => void
+  /** The most bytes that a request's payload may have. */
+  readonly maxPayload: number
   /** Who gets the events of which token. */
   readonly watches: Map<string, WatchBuffer>
 }
@@ -36,8 +38,9 @@ const protocolError = (detail: string): XenStoreError =>
 export const makeStoreLink = Effect.fnUntraced(function*(options: {
   readonly socket: Socket.Socket
   readonly host: string
+  readonly maxPayload: number
 }): Effect.fn.Return<StoreLink, XenStoreError, Scope.Scope> {
-  const { host } = options
+  const { host, maxPayload } = options
   const hostLost = new XenStoreError({ reason: new HostLost({ host }) })
   const decoder = new Decoder()
   const waiting = new Map<number, Settle>()
@@ -121,6 +124,7 @@ export const makeStoreLink = Effect.fnUntraced(function*(options: {
   }
 
   return {
+    maxPayload,
     watches,
     call: (request, late) =>
       Effect.callback((resume) => {
