@@ -14,6 +14,7 @@ class MemoryPort implements Port {
   private readonly table: MemoryPorts
   private listener: PortListener | undefined
   private pending = false
+  private ended = false
   private turn: NodeJS.Immediate | undefined
 
   constructor(table: MemoryPorts, port: number) {
@@ -24,6 +25,7 @@ class MemoryPort implements Port {
   readonly notifyUnsafe = (): void => this.table.raise(this.peer)
 
   readonly listenUnsafe = (listener: PortListener): void => {
+    if (this.ended) return
     this.listener = listener
     if (this.pending) this.wake()
   }
@@ -36,7 +38,9 @@ class MemoryPort implements Port {
   }
 
   end(): void {
+    this.ended = true
     this.listener = undefined
+    this.peer = 0
     clearImmediate(this.turn)
   }
 
