@@ -3,12 +3,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { EventChannel, type Port } from "@vchan/xen"
-import { Context, Effect, Exit, Scope } from "effect"
+import { Context, Deferred, Effect, Exit, Scope } from "effect"
 import { type Backend, enter, until } from "./Backend.ts"
 
 /** Counts how often a port's owner was asked to look. */
-const counting = (port: Port): { looks: number } => {
-  const count = { looks: 0 }
+const counting = (port: Port): { readonly port: Port; looks: number } => {
+  const count = { port, looks: 0 }
   port.listenUnsafe({ look: () => (count.looks++, false), arm: () => false })
   return count
 }
@@ -130,6 +130,62 @@ export const eventChannel = (backend: Backend): void => {
         client.notifyUnsafe()
         yield* aWhile
         assert.strictEqual(count.looks, closed)
+      }))
+
+    it.live("a listener that comes after its port is unbound is not called", () =>
+      Effect.gen(function*() {
+        const { one } = yield* pair
+        const count = counting(yield* Effect.scoped(one.bindUnbound(2)))
+        count.port.expectUnsafe()
+        yield* aWhile
+        assert.strictEqual(count.looks, 0)
+      }))
+
+    it.live("a listener may end its own port and others, whatever it is called for, and those that stay go on", () =>
+      Effect.gen(function*() {
+        const { one } = yield* pair
+        for (const call of ["look", "arm"] as const) {
+          for (const found of [false, true]) {
+            const scopes = yield* Effect.all([Scope.make(), Scope.make(), Scope.make()])
+            const [before, ending, after] = yield* Effect.all([
+              Scope.provide(one.bindUnbound(2), scopes[0]),
+              Scope.provide(one.bindUnbound(2), scopes[1]),
+              Scope.provide(one.bindUnbound(2), scopes[2])
+            ])
+            const stays = counting(yield* one.bindUnbound(2))
+            const ended = yield* Deferred.make<void>()
+            const end = (): boolean => {
+              for (const scope of scopes) Effect.runFork(Scope.close(scope, Exit.void))
+              Deferred.doneUnsafe(ended, Effect.void)
+              return found
+            }
+            const others = [counting(before), counting(after)]
+            ending.listenUnsafe({ look: call === "look" ? end : () => false, arm: call === "arm" ? end : () => false })
+            for (const port of [before, ending, after]) port.expectUnsafe()
+            yield* Deferred.await(ended)
+            const looks = others.map((other) => other.looks)
+            yield* aWhile
+            assert.deepStrictEqual(others.map((other) => other.looks), looks)
+            stays.port.expectUnsafe()
+            yield* until("a look at the port that stays", () => stays.looks > 0)
+          }
+        }
+      }))
+
+    it.live("an answer expected while a port is armed keeps it awake", () =>
+      Effect.gen(function*() {
+        const { one } = yield* pair
+        const port = yield* one.bindUnbound(2)
+        let arms = 0
+        port.listenUnsafe({
+          look: () => false,
+          arm: () => {
+            if (++arms === 1) port.expectUnsafe()
+            return false
+          }
+        })
+        port.expectUnsafe()
+        yield* until("the port armed again", () => arms === 2)
       }))
 
     it.live("a listener looks for as long as it finds work, then arms, then sleeps", () =>

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventChannel, GrantTable, type Port, type PortListener } from "@vchan/xen"
 import { EmulatedXen, HostControl } from "@vchan/xen-linux"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
 import * as fs from "node:fs/promises"
 import { testHost } from "./testHost.ts"
 
@@ -100,6 +100,30 @@ describe("EventQueue", () => {
       yield* until(() => count.arms === 1)
       yield* Effect.sleep("20 millis")
       assert.deepStrictEqual(count, { looks: 1, arms: 1 })
+    }))
+
+  it.live("a port that its listener ends while it looks is touched no more", () =>
+    Effect.gen(function*() {
+      const { directory } = yield* testHost()
+      const events = Context.get(yield* Layer.build(EmulatedXen.layer({ directory, domid: 1, spinMicros: 0 })), EventChannel)
+      const scope = yield* Scope.make()
+      const port = yield* Scope.provide(events.bindUnbound(2), scope)
+      let ended = false
+      port.listenUnsafe({
+        look: () => {
+          Effect.runFork(Scope.close(scope, Exit.void))
+          ended = true
+          return false
+        },
+        arm: () => false
+      })
+      port.expectUnsafe()
+      yield* until(() => ended)
+      const { count, listener } = counted({ look: false, arm: false })
+      const other = yield* events.bindUnbound(2)
+      other.listenUnsafe(listener)
+      other.expectUnsafe()
+      yield* until(() => count.arms === 1)
     }))
 
   it.live("work that comes while a port is armed keeps it awake", () =>

@@ -103,11 +103,12 @@ export abstract class EventSource<P extends LocalPort> {
     for (let index = 0; index < this.awake.length; index++) {
       const local = this.awake[index]
       if (local?.listener === undefined) continue
-      if (local.listener.look()) {
+      const { listener } = local
+      if (listener.look()) {
         progress = true
         local.until = performance.now() + this.spin
-      } else if (now >= local.until) {
-        this.sleep(local, local.listener)
+      } else if (now >= local.until && local.awake) {
+        this.sleep(local, listener)
       }
     }
     return progress
@@ -115,9 +116,11 @@ export abstract class EventSource<P extends LocalPort> {
 
   /** The port sleeps, unless something came at the last moment. */
   private sleep(local: LocalPort, listener: PortListener): void {
+    local.until = 0
     const stays = local.unmask() || listener.arm()
     if (!local.awake) return
-    if (stays) local.mask()
+    // Whoever expects something since then has not been asked to arm.
+    if (stays || local.until > 0) local.mask()
     else this.remove(local)
   }
 
