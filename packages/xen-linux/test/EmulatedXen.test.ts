@@ -81,6 +81,20 @@ describe("EmulatedXen, between processes", () => {
       yield* untilStatus(directory, "nothing", isEmpty)
     }))
 
+  it.live("the peer of a process that was killed in the middle of ringing it hears of its end", () =>
+    Effect.gen(function*() {
+      const { directory } = yield* testHost()
+      const server = yield* remoteDomain(directory)
+      const client = yield* remoteDomain(directory)
+      const { serverPort } = yield* connect(server, client)
+      // As one leaves it who has marked the port and does not get to write the event any more.
+      const table = fs.openSync(`${directory}/ports`, "r+")
+      fs.writeSync(table, Uint8Array.of(2), 0, 1, 16 * serverPort)
+      fs.closeSync(table)
+      yield* client.kill
+      assert.deepStrictEqual(yield* server.next("Event"), { _tag: "Event", port: serverPort })
+    }))
+
   it.live("a destroyed domain leaves its peers' bytes alone, and its own processes are told and cut off", () =>
     Effect.gen(function*() {
       const host = yield* testHost()

@@ -56,7 +56,7 @@ export const makeHostMachine = Effect.fnUntraced(function*(
     bound: (port, guest, peer) => table.bind(port, guest, peer),
     unbound: (port) => table.unbind(port),
     raise: (port) => {
-      if (table.raise(port) && !writer.deliver(table.queueOf(port), port)) table.unmask(port)
+      if (table.raise(port, true) && !writer.deliver(table.queueOf(port), port)) table.unmask(port)
     },
     openQueue: (queue) =>
       Effect.suspend(() => {

@@ -41,15 +41,18 @@ export class PortTable {
     return this.word(port, 2)
   }
 
-  /** Leaves an event on the port; true when its owner has to be told through its queue. */
-  raise(port: number): boolean {
+  /**
+   * Leaves an event on the port; true when its owner has to be told through its queue. The host tells it `again` where only a mask is seen:
+   * the process that left it there may have been killed before it told.
+   */
+  raise(port: number, again = false): boolean {
     if (!this.has(port)) return false
     const index = port * wordsPerPort
     for (;;) {
       const flags = Atomics.load(this.words, index)
       const next = flags === 0 ? MASKED : flags | PENDING
       if (flags === next) return false
-      if (Atomics.compareExchange(this.words, index, flags, next) === flags) return flags === 0
+      if (Atomics.compareExchange(this.words, index, flags, next) === flags) return flags === 0 || again
     }
   }
 
