@@ -68,6 +68,15 @@ export const xenStore = (backend: Backend): void => {
         assert.deepStrictEqual([...(yield* zero.directory("/many"))].sort(), names)
       }))
 
+    it.live("thousands of reads at once are all answered, however much they answer", () =>
+      Effect.gen(function*() {
+        const { one } = yield* three
+        const value = "v".repeat(1900)
+        yield* one.write("data/key", value)
+        const values = yield* Effect.all(Array.from({ length: 3000 }, () => one.read("data/key")), { concurrency: "unbounded" })
+        assert.deepStrictEqual(new Set(values), new Set([value]))
+      }))
+
     it.live("a path that is no path is refused", () =>
       Effect.gen(function*() {
         const { one } = yield* three

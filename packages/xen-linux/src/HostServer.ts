@@ -24,7 +24,7 @@ import { type ControlHost, serveControl } from "./internal/ControlServer.ts"
 import { takeDirectory } from "./internal/HostDirectory.ts"
 import { type HostMachine, makeHostMachine } from "./internal/HostMachine.ts"
 import { type RunDirectory, runDirectory } from "./internal/RunDirectory.ts"
-import { serveStore } from "./internal/StoreServer.ts"
+import { makeStoreServer } from "./internal/StoreServer.ts"
 import { systemRefusal } from "./internal/systemCall.ts"
 
 /** How a host is set up. */
@@ -77,6 +77,7 @@ const makeControlHost = Effect.fnUntraced(function*(
   const scope = yield* Effect.scope
   const processes = new Map<Guest, Deferred.Deferred<void>>()
   const stores = new Map<DomId, Scope.Closeable>()
+  const serveStore = makeStoreServer(hypervisor.store)
   // Processes come and go one after the other: the socket of a domain that ended is gone before the next of its number listens.
   const inTurn = Semaphore.makeUnsafe(1).withPermits(1)
 
@@ -90,7 +91,7 @@ const makeControlHost = Effect.fnUntraced(function*(
     for (const domid of domains) {
       if (stores.has(domid)) continue
       const store = yield* Scope.fork(scope)
-      yield* serve(directory.store(domid), (socket) => serveStore(hypervisor.store, domid, socket)).pipe(
+      yield* serve(directory.store(domid), (socket) => serveStore(domid, socket)).pipe(
         Scope.provide(store),
         Effect.onError(() => Scope.close(store, Exit.void))
       )

@@ -240,6 +240,28 @@ describe("HostServer's store sockets", () => {
       assert.strictEqual(yield* store.read("data/key"), "value")
     }))
 
+  it.live("a client that is busy for a while is not cut off by another's flood of changes", () =>
+    Effect.gen(function*() {
+      const { directory } = yield* testHost()
+      yield* Layer.build(EmulatedXen.layer({ directory, domid: 1 }))
+      const busy = yield* rawSocket(`${directory}/xs.0`)
+      yield* busy.send(watch("token"))
+      yield* untilStatus(directory, "its watch", (status) => status.watches === 1)
+      busy.socket.pause()
+      const flood = yield* rawSocket(`${directory}/xs.1`)
+      const change = (index: number) => {
+        const payload = XenStoreWire.encodeWrite(`data/${index % 500}`, new Uint8Array(0))
+        return XenStoreWire.encode({ type: XenStoreWire.Operation.WRITE, requestId: index, transactionId: 0, payload })
+      }
+      yield* flood.send(Buffer.concat(Array.from({ length: 50_000 }, (_, index) => change(index))))
+      flood.socket.resume()
+      yield* Effect.sleep("1 second")
+      busy.socket.resume()
+      yield* Effect.sleep("100 millis")
+      assert.isFalse(busy.socket.closed)
+      assert.strictEqual((yield* HostControl.status({ directory })).watches, 1)
+    }))
+
   it.live("a client that announces too long a packet loses its connection, and others go on", () =>
     Effect.gen(function*() {
       const { directory } = yield* testHost()

@@ -22,8 +22,8 @@ export interface Outbox {
   readonly run: Effect.Effect<void, Socket.SocketError>
 }
 
-/** An outbox of a connected writer. */
-export const makeOutbox = (writer: Socket.Writer): Outbox => {
+/** An outbox of a connected writer. `crowded` is called when a packet comes while more than a little waits. */
+export const makeOutbox = (writer: Socket.Writer, crowded: () => void): Outbox => {
   const wake = Latch.makeUnsafe(false)
   const drained = Latch.makeUnsafe(true)
   const overflow = Deferred.makeUnsafe<void>()
@@ -46,7 +46,10 @@ export const makeOutbox = (writer: Socket.Writer): Outbox => {
     offer: (packet) => {
       waiting.push(packet)
       bytes += packet.length
-      if (bytes > highWater) drained.closeUnsafe()
+      if (bytes > highWater) {
+        drained.closeUnsafe()
+        crowded()
+      }
       if (bytes > limit) Deferred.doneUnsafe(overflow, Effect.void)
       wake.openUnsafe()
     },
