@@ -19,7 +19,7 @@ export const xenDevices = "/dev/xen"
 /** A device that a kernel module makes. */
 export const moduleDevice = (directory: string, name: string): Device => ({
   path: `${directory}/${name}`,
-  remedy: `in a domain of Xen, load its module with 'modprobe xen-${name}'`
+  remedy: `load its module with 'modprobe xen-${name}', which works in domains of Xen only`
 })
 
 /** The device of the event channels: without it, nothing of Xen can be used. */
