@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { EventChannel, GrantTable, pageSize } from "@vchan/xen"
-import { Context, Effect, Exit, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Scope } from "effect"
 import { type Backend, enter, until } from "./Backend.ts"
 
 export const grantTable = (backend: Backend): void => {
@@ -159,6 +159,20 @@ export const grantTable = (backend: Backend): void => {
           assert.strictEqual(error.reason._tag, "GrantsExhausted")
           assert.include(error.message, "8 grants")
         }
+      }))
+
+    it.live("a share of what is no number of pages is a RangeError, and the next share is as good as ever", () =>
+      Effect.gen(function*() {
+        const { grants, host } = yield* pair
+        for (const count of [0, -1, 1.5, NaN, Infinity]) {
+          const exit = yield* Effect.exit(Effect.scoped(grants.share({ domid: 2, count })))
+          assert.instanceOf(Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined, RangeError)
+        }
+        yield* host.assertReleased
+        const shares = yield* Effect.forEach([1, 2, 3], (count) => grants.share({ domid: 2, count }))
+        const references = shares.flatMap((share) => share.references)
+        assert.strictEqual(new Set(references).size, 6)
+        assert.isAtLeast(Math.min(...references), 8)
       }))
 
     it.live("nothing is left when a Scope ends by failure or interruption", () =>

@@ -11,6 +11,11 @@ import type { GrantTableError } from "./XenError.ts"
 /** The size of a page in bytes. */
 export const pageSize = 4096
 
+/** Throws a `RangeError` where `count` is not a whole number of pages, at least one. */
+export const checkPageCount = (count: number): void => {
+  if (!Number.isInteger(count) || count < 1) throw new RangeError(`${count} is no number of pages to share`)
+}
+
 /** The number by which another domain maps a granted page (`grant_ref_t`, public/grant_table.h). */
 export type GrantReference = number
 
@@ -34,7 +39,7 @@ export interface SharedPages {
 
 /** Granting pages to, and mapping pages of, other domains. */
 export class GrantTable extends Context.Service<GrantTable, {
-  /** Shares `count` fresh zeroed pages with `domid`, writable by it. */
+  /** Shares `count` fresh zeroed pages with `domid`, writable by it. Dies with a `RangeError` where that is no number of pages. */
   readonly share: (options: {
     readonly domid: DomId
     readonly count: number

@@ -5,7 +5,7 @@
  */
 import { Result } from "effect"
 import type { DomId } from "./DomId.ts"
-import type { GrantReference, UnmapNotify } from "./GrantTable.ts"
+import { checkPageCount, type GrantReference, type UnmapNotify } from "./GrantTable.ts"
 import type { Grants, Mapping, Share } from "./internal/Grants.ts"
 import type { PortEntry, Ports } from "./internal/Ports.ts"
 import type { Machine } from "./Machine.ts"
@@ -49,6 +49,7 @@ export class Guest {
 
   /** Shares `count` pages with `domid`; their references follow each other from the first, which is returned. */
   share(domid: DomId, count: number, notify?: UnmapNotify): Result.Result<GrantReference, GrantsExhausted | SystemRefusal> {
+    checkPageCount(count)
     return Result.flatMap(this.grants.share(this.domid, domid, count), (share) => {
       const refusal = this.machine.allocate(share.first, count)
       if (refusal !== undefined) {

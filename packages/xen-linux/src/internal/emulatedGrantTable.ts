@@ -2,6 +2,7 @@
  * The grant table of a process of an emulated host: the host keeps the books, and the pages of its file `pages` are mapped here.
  */
 import {
+  checkPageCount,
   type GrantReference,
   GrantsExhausted,
   type GrantTable,
@@ -40,7 +41,10 @@ export const makeGrantTable = Effect.fnUntraced(function*(options: {
   return {
     share: ({ count, domid, notify }) =>
       Effect.acquireRelease(
-        Effect.map(control.ask("share", domid, count, notifyWord(notify)), ([first]) => Number(first)),
+        Effect.suspend(() => {
+          checkPageCount(count)
+          return Effect.map(control.ask("share", domid, count, notifyWord(notify)), ([first]) => Number(first))
+        }),
         (first) => Effect.ignore(control.ask("end-share", first))
       ).pipe(
         Effect.flatMap((first) => mapHere(Array.from({ length: count }, (_, index) => first + index), true)),

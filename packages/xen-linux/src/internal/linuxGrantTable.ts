@@ -5,6 +5,7 @@
  * sends the event and takes the pages back. Lent pages that the other domain still maps stay until it lets go of them.
  */
 import {
+  checkPageCount,
   type DomId,
   type GrantReference,
   GrantsExhausted,
@@ -88,6 +89,7 @@ interface Allocation {
 /** Fresh pages, zeroed by the kernel, that nobody has mapped yet. */
 const allocate = (fd: number, domid: DomId, count: number): Effect.Effect<Allocation, GrantsExhausted | SystemRefusal> =>
   Effect.suspend(() => {
+    checkPageCount(count)
     const argument = encodeAllocGref(domid, count)
     if (libc.ioctl(fd, GNTALLOC_ALLOC_GREF, argument) === 0) {
       return Effect.succeed({ index: decodeIndex(argument), references: decodeReferences(argument, count) })
