@@ -16,8 +16,8 @@ import type { Vchan, VchanListener } from "./Vchan.ts"
 import { Closed, PacketTooLong, PeerGone, RingCorrupt, VchanError } from "./VchanError.ts"
 
 const checkRange = (bytes: Uint8Array, offset: number, length: number): void => {
-  // Bytes published beyond the buffer's end would be old content of the ring.
-  if (offset < 0 || length < 0 || length > bytes.length - offset) {
+  // Bytes published beyond the buffer's end would be old content of the ring, and an index must stay a whole number.
+  if (!(Number.isInteger(offset) && Number.isInteger(length) && offset >= 0 && length >= 0 && length <= bytes.length - offset)) {
     throw new RangeError(`${length} bytes from ${offset} on are not in a buffer of ${bytes.length}`)
   }
 }

@@ -158,12 +158,18 @@ describe("interruption", () => {
       assert.strictEqual(yield* Fiber.join(first), 3)
     })))
 
-  it.live("a length beyond the buffer is a RangeError and publishes nothing", () =>
+  it.live("a length beyond the buffer, or that is no whole number, is a RangeError and moves nothing", () =>
     onHost(Effect.fnUntraced(function*(host) {
       const { client, server } = yield* connected(host)
       assert.throws(() => client.writeUnsafe(new Uint8Array(4), 1, 4), RangeError)
       assert.throws(() => client.readUnsafe(new Uint8Array(4), -1, 2), RangeError)
       assert.strictEqual(server.availableUnsafe(), 0)
+      yield* client.write(pattern(9))
+      for (const [offset, length] of [[0, NaN], [NaN, 1], [0, 1.5], [0.5, 1], [0, Infinity], [Infinity, 0]] as const) {
+        assert.throws(() => client.writeUnsafe(new Uint8Array(4), offset, length), RangeError)
+        assert.throws(() => server.readUnsafe(new Uint8Array(4), offset, length), RangeError)
+      }
+      assert.deepStrictEqual(yield* readExactly(server, 9), pattern(9))
     })))
 })
 
