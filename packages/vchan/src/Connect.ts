@@ -7,7 +7,7 @@ import { type DomId, type EventChannel, type GrantTable, ownDomid, XenStore } fr
 import { type Duration, Effect, Option, type Scope } from "effect"
 import { answerPath, randomId, removeRequest, serviceDirectory, writeRequest } from "./Admission.ts"
 import { readKey } from "./Advert.ts"
-import { asVchanError } from "./asVchanError.ts"
+import { asVchanError, checkDomid } from "./asVchanError.ts"
 import { attempt, watchServer } from "./Handshake.ts"
 import type { Vchan } from "./Vchan.ts"
 import { Refused, VchanError } from "./VchanError.ts"
@@ -32,6 +32,7 @@ export interface ConnectOptions {
 export const connect = (options: ConnectOptions): Effect.Effect<Vchan, VchanError, GrantTable | EventChannel | XenStore | Scope.Scope> =>
   Effect.gen(function*() {
     const { domid, timeout } = options
+    yield* checkDomid(domid)
     const store = yield* XenStore
     const service = serviceDirectory(domid, options.path)
     const client = yield* ownDomid

@@ -8,11 +8,11 @@
 import { type DomId, EventChannel, type GrantReference, GrantTable, ownDomid, type XenStore } from "@vchan/xen"
 import { type Duration, Effect, Option, type Scope } from "effect"
 import * as Advert from "./Advert.ts"
-import { asVchanError } from "./asVchanError.ts"
+import { asVchanError, checkDomid } from "./asVchanError.ts"
 import { Connection } from "./Connection.ts"
 import { domainGone, keyGone } from "./Liveness.ts"
 import { Consumer, Producer } from "./Ring.ts"
-import { chooseOrders, defaultRing, maxRing, ordersFault, ringPages } from "./RingGeometry.ts"
+import { chooseOrders, defaultRing, maxRing, type Orders, ordersFault, ringPages } from "./RingGeometry.ts"
 import { type Server, ServerEnd } from "./Server.ts"
 import { live, liveAt, SharedPage } from "./SharedPage.ts"
 import type { Vchan } from "./Vchan.ts"
@@ -72,15 +72,12 @@ export const offer = (
   options: ServerOptions
 ): Effect.Effect<{ readonly end: ServerEnd; readonly own: DomId }, VchanError, Xen | Scope.Scope> =>
   Effect.gen(function*() {
-    const { domid, forC, leftMin = defaultRing, path, rightMin = defaultRing } = options
+    const { domid, forC, path } = options
+    yield* checkDomid(domid)
     if (forC !== false && new TextEncoder().encode(path).length > Advert.longestPath) {
       return yield* new VchanError({ domid, path, reason: new PathTooLong({ limit: Advert.longestPath }) })
     }
-    const orders = chooseOrders(leftMin, rightMin)
-    if (orders === undefined) {
-      const detail = `rings of ${leftMin} and ${rightMin} bytes were asked for, and 0 to ${maxRing} are allowed`
-      return yield* new VchanError({ domid, path, reason: new BadGeometry({ detail }) })
-    }
+    const orders = yield* ordersFor(options)
     const grants = yield* GrantTable
     const events = yield* EventChannel
     const none = { references: [], buffer: undefined }
@@ -112,6 +109,15 @@ export const offer = (
     return { end, own }
   }).pipe(Effect.mapError(asVchanError(options.domid, options.path)))
 
+/** The orders of the rings that are asked for. */
+export const ordersFor = (options: ServerOptions): Effect.Effect<Orders, VchanError> => {
+  const { domid, leftMin = defaultRing, path, rightMin = defaultRing } = options
+  const orders = chooseOrders(leftMin, rightMin)
+  if (orders !== undefined) return Effect.succeed(orders)
+  const detail = `rings of ${leftMin} and ${rightMin} bytes were asked for, and 0 to ${maxRing} are allowed`
+  return Effect.fail(new VchanError({ domid, path, reason: new BadGeometry({ detail }) }))
+}
+
 const firstOf = (references: ReadonlyArray<GrantReference>): Effect.Effect<GrantReference> =>
   references[0] === undefined ? Effect.die(new Error("a share of one page came without a reference")) : Effect.succeed(references[0])
 
@@ -124,6 +130,7 @@ const firstOf = (references: ReadonlyArray<GrantReference>): Effect.Effect<Grant
 export const client = (options: ClientOptions): Effect.Effect<Vchan, VchanError, Xen | Scope.Scope> =>
   Effect.gen(function*() {
     const { domid, path, timeout } = options
+    yield* checkDomid(domid)
     const watch = Advert.eventChannelKey(path)
     const connection = yield* untilItWorks({ domid, path, timeout, watch, attempt: attempt(domid, path) })
     yield* watchServer(connection)

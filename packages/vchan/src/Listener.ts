@@ -30,7 +30,7 @@ import {
 } from "./Admission.ts"
 import { isRefusal, isUnseen, readKey, readmitInterval } from "./Advert.ts"
 import { asVchanError } from "./asVchanError.ts"
-import { offer } from "./Handshake.ts"
+import { offer, ordersFor } from "./Handshake.ts"
 import { transaction } from "./transaction.ts"
 import type { Vchan } from "./Vchan.ts"
 import { DomainGone, type VchanError } from "./VchanError.ts"
@@ -83,8 +83,13 @@ export const make = <R>(
 ): Effect.Effect<Listener, VchanError, GrantTable | EventChannel | XenStore | Scope.Scope | R> =>
   Effect.gen(function*() {
     const { clients, connectTimeout = "5 seconds", handler, leftMin, maxPerDomain = 16, rightMin } = options
+    if (!Number.isInteger(maxPerDomain) || maxPerDomain < 1) {
+      return yield* Effect.die(new RangeError(`${maxPerDomain} is no number of connections to let a domain hold`))
+    }
     const store = yield* XenStore
     const own = yield* ownDomid
+    // Asked now, not when the first client comes.
+    yield* ordersFor({ domid: own, path: options.path, leftMin, rightMin })
     const failed = asVchanError(own, options.path)
     const service = serviceDirectory(own, options.path)
     const requests = requestsDirectory(service)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventChannel, GrantTable, type MemoryXen, XenStore } from "@vchan/xen"
-import { Context, type Duration, Effect, Exit, Fiber, Scope } from "effect"
-import { Handshake } from "../src/index.ts"
+import { Cause, Context, type Duration, Effect, Exit, Fiber, Scope } from "effect"
+import { Handshake, Listener } from "../src/index.ts"
 import {
   as,
   clientDomid,
@@ -214,6 +214,24 @@ describe("what cannot be connected to", () => {
       assert.strictEqual(yield* waiting(clientProcess), "Refused")
       yield* client.write(pattern(9))
       assert.deepStrictEqual(yield* readExactly(server, 9), pattern(9))
+    })))
+
+  it.live("a peer that is no domid is a RangeError that names it", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      const context = yield* process(host, clientDomid)
+      for (const domid of [-1, 1.5, NaN, 0x7FF0, 2 ** 32]) {
+        const uses: ReadonlyArray<Effect.Effect<unknown, unknown, Xen | Scope.Scope>> = [
+          Handshake.server({ domid, path }),
+          Handshake.client({ domid, path, timeout: 0 }),
+          Listener.connect({ domid, path, timeout: 0 })
+        ]
+        for (const use of uses) {
+          const exit = yield* Effect.exit(Effect.scoped(as(context)(use)))
+          const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+          assert.instanceOf(error, RangeError)
+          assert.include(String(error), `${domid} is no domid`)
+        }
+      }
     })))
 
   it.live("sizes over 1 MiB are BadGeometry for the server that asks for them", () =>

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type DomId, EventChannel, type MemoryXen, XenStore, type XenStore as Store } from "@vchan/xen"
-import { Context, Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"
 import { Listener, type Vchan } from "../src/index.ts"
 import { as, leased, onHost, pattern, process, readExactly, reasonOf, type Xen } from "./world.ts"
 
@@ -210,6 +210,17 @@ describe("admission", () => {
       yield* Effect.sleep("30 millis")
       yield* echoes(vchan, 1)
       yield* echoes((yield* dial(context)).vchan, 2)
+    })))
+
+  it.live("sizes over 1 MiB are BadGeometry for the listener that asks for them, and a limit that is no number is a RangeError", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      for (const sizes of [{ leftMin: 2 ** 20 + 1 }, { rightMin: -1 }, { leftMin: NaN }]) {
+        assert.strictEqual(yield* reasonOf(listen(host, sizes)), "BadGeometry")
+      }
+      for (const maxPerDomain of [0, -1, 1.5, NaN]) {
+        const exit = yield* Effect.exit(listen(host, { maxPerDomain }))
+        assert.instanceOf(Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined, RangeError)
+      }
     })))
 
   it.live("a server that is out of something refuses, and serves again when it has it", () =>
