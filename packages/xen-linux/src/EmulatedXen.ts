@@ -19,7 +19,7 @@ export interface EmulatedXenOptions {
   readonly directory?: string | undefined
   /** The domain to be a process of, which comes to be where it does not exist; where none is named it is a fresh one. */
   readonly domid?: DomId | undefined
-  /** For how long a port that was busy is looked at before it sleeps, in microseconds: 20 where not given; 0 sleeps at once. */
+  /** For how long a port that was busy is looked at before it sleeps, in microseconds up to 1000: 20 where not given; 0 sleeps at once. */
   readonly spinMicros?: number | undefined
 }
 

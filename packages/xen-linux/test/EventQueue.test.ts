@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { EventChannel, GrantTable, type Port, type PortListener } from "@vchan/xen"
 import { EmulatedXen, HostControl } from "@vchan/xen-linux"
-import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Scope } from "effect"
 import * as fs from "node:fs/promises"
 import { testHost } from "./testHost.ts"
 
@@ -124,6 +124,15 @@ describe("EventQueue", () => {
       other.listenUnsafe(listener)
       other.expectUnsafe()
       yield* until(() => count.arms === 1)
+    }))
+
+  it.live("a time to spin that is none, or during which nothing else would run, is a RangeError", () =>
+    Effect.gen(function*() {
+      const { directory } = yield* testHost()
+      for (const spinMicros of [NaN, -1, Infinity, 1_000_000]) {
+        const exit = yield* Effect.exit(Layer.build(EmulatedXen.layer({ directory, spinMicros })))
+        assert.instanceOf(Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined, RangeError)
+      }
     }))
 
   it.live("work that comes while a port is armed keeps it awake", () =>

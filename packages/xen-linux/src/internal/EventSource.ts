@@ -10,8 +10,18 @@
  * A source belongs to the Scope it was opened in, and owns its file. Nothing in here is allocated per event.
  */
 import type { Port, PortListener } from "@vchan/xen"
+import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as libc from "./libc.ts"
+
+/** The longest time to spin, in microseconds: nothing else runs meanwhile. */
+const maxSpinMicros = 1000
+
+/** Dies where a caller asks for no such time. */
+export const checkSpin = (micros: number): Effect.Effect<void> =>
+  micros >= 0 && micros <= maxSpinMicros
+    ? Effect.void
+    : Effect.die(new RangeError(`spinMicros is ${micros}, and from 0 to ${maxSpinMicros} microseconds are allowed`))
 
 /** Reads one file of events and keeps the ports that they are for. */
 export abstract class EventSource<P extends LocalPort> {

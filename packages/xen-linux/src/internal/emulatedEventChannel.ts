@@ -5,6 +5,7 @@ import { type EventChannel, EventChannelError, NoSuchPort, PortsExhausted, type 
 import { Effect, type Scope } from "effect"
 import { type ControlClient, refusalBy } from "./ControlClient.ts"
 import { EventQueue } from "./EventQueue.ts"
+import { checkSpin } from "./EventSource.ts"
 import { EventWriter } from "./EventWriter.ts"
 import { mapPages, openPages } from "./Mapping.ts"
 import { PortTable } from "./PortTable.ts"
@@ -19,6 +20,7 @@ export const makeEventChannel = Effect.fnUntraced(function*(options: {
   readonly spinMicros: number
 }): Effect.fn.Return<EventChannel["Service"], SystemRefusal, Scope.Scope> {
   const { control, directory, spinMicros } = options
+  yield* checkSpin(spinMicros)
   const file = yield* openPages(directory.ports)
   const references = Array.from({ length: file.pages }, (_, page) => page)
   const table = new PortTable((yield* mapPages({ file, references, writable: true })).buffer)

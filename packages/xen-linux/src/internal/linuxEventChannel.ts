@@ -4,6 +4,7 @@
 import { type EventChannel, EventChannelError, type HostMissing, NoSuchPort, PortsExhausted, SystemRefusal } from "@vchan/xen"
 import { Effect, type Scope } from "effect"
 import { EventDevice } from "./EventDevice.ts"
+import { checkSpin } from "./EventSource.ts"
 import * as libc from "./libc.ts"
 import { type Device, openDevice } from "./openDevice.ts"
 import { encodeBindInterdomain, encodeWord, EVTCHN_BIND_INTERDOMAIN, EVTCHN_BIND_UNBOUND_PORT, EVTCHN_UNBIND } from "./xenDevices.ts"
@@ -17,6 +18,7 @@ export const makeEventChannel = Effect.fnUntraced(function*(options: {
   readonly spinMicros: number
 }): Effect.fn.Return<EventChannel["Service"], HostMissing | SystemRefusal, Scope.Scope> {
   const { device, spinMicros } = options
+  yield* checkSpin(spinMicros)
   const events = yield* Effect.acquireRelease(
     Effect.map(openDevice(device), (fd) => new EventDevice(fd, spinMicros)),
     (events) => Effect.sync(() => events.end())
