@@ -1,5 +1,6 @@
 /**
- * A process that hangs in a call and in a stream of the guest whose domid it is given, and tells its parent how both end.
+ * A process that hangs in a call and in a stream of the guest whose domid it is given, and tells its parent how both end. Further
+ * arguments are the milliseconds of its keepalive's interval and timeout, if it shall have another than usual.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { VchanRpcClient } from "@vchan/rpc"
@@ -8,11 +9,12 @@ import { Effect, Stream } from "effect"
 import { Lasting } from "./contract.ts"
 import { tell } from "./tell.ts"
 
-const domain = Number(process.argv[2])
+const [domain = 0, interval, timeout] = process.argv.slice(2).map(Number)
+const keepalive = { interval, timeout }
 
 NodeRuntime.runMain(
   Effect.gen(function*() {
-    const guest = yield* VchanRpcClient.make(Lasting, { domain, service: "lasting" })
+    const guest = yield* VchanRpcClient.make(Lasting, { domain, service: "lasting", keepalive })
     yield* tell(`said ${yield* guest.Say({ text: "hi" })}`)
     let items = 0
     const counted = Stream.runForEach(guest.Numbers(), () => ++items === 1000 ? tell("streaming") : Effect.void)

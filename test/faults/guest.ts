@@ -1,5 +1,6 @@
 /**
- * A process that serves `lasting` to anybody, and tells its parent what befalls its handlers.
+ * A process that serves `lasting` to anybody, and tells its parent what befalls its handlers. Its argument is the milliseconds of its
+ * keepalive's interval and timeout, if it shall have another than usual.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { VchanRpcServer } from "@vchan/rpc"
@@ -8,6 +9,9 @@ import { Xen } from "@vchan/xen-linux"
 import { Effect, Layer, Stream } from "effect"
 import { Lasting } from "./contract.ts"
 import { tell } from "./tell.ts"
+
+const [interval, timeout] = process.argv.slice(2).map(Number)
+const keepalive = { interval, timeout }
 
 const handlers = Lasting.toLayer({
   Say: ({ text }) => Effect.succeed(text),
@@ -22,7 +26,7 @@ function* endless() {
 const ready = Layer.effectDiscard(Effect.flatMap(Effect.orDie(ownDomid), (domid) => tell(`ready ${domid}`)))
 
 ready.pipe(
-  Layer.provide(VchanRpcServer.layer(Lasting, { service: "lasting", clients: "any" })),
+  Layer.provide(VchanRpcServer.layer(Lasting, { service: "lasting", clients: "any", keepalive })),
   Layer.provide(handlers),
   Layer.provide(Xen.layer),
   Layer.launch,

@@ -15,6 +15,8 @@ export interface Child {
   readonly words: ReadonlyArray<string>
   /** Waits, in bounded time, until the child has told something that begins so, and gives the rest of it. */
   readonly told: (start: string) => Effect.Effect<string>
+  /** Sends it a signal. */
+  readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
   /** Ends it as it stands, and waits until it is gone. */
   readonly kill: (signal?: NodeJS.Signals) => Effect.Effect<void>
 }
@@ -47,6 +49,7 @@ const start = Effect.fnUntraced(function*(
         () =>
           (words.find((word) => word.startsWith(start)) ?? "").slice(start.length).trim()
       ),
+    signal: (signal) => Effect.sync(() => void child.kill(signal)),
     kill: (signal = "SIGKILL") => Effect.andThen(Effect.sync(() => void child.kill(signal)), until(`the end of ${program}`, gone))
   }
 })
@@ -63,14 +66,14 @@ export const startHost: Effect.Effect<Child & { readonly directory: string }, ne
 })
 
 /** A guest that serves, with its domid. */
-export const startGuest = Effect.fnUntraced(function*(directory: string) {
-  const child = yield* start(directory, here("guest.ts"), [])
+export const startGuest = Effect.fnUntraced(function*(directory: string, args: ReadonlyArray<string> = []) {
+  const child = yield* start(directory, here("guest.ts"), args)
   return { ...child, domid: Number(yield* child.told("ready")) }
 })
 
 /** A client in the middle of a call and of a stream. */
-export const startClient = Effect.fnUntraced(function*(directory: string, domid: number) {
-  const child = yield* start(directory, here("client.ts"), [String(domid)])
+export const startClient = Effect.fnUntraced(function*(directory: string, domid: number, args: ReadonlyArray<string> = []) {
+  const child = yield* start(directory, here("client.ts"), [String(domid), ...args])
   yield* child.told("said hi")
   yield* child.told("streaming")
   return child

@@ -12,6 +12,7 @@ import { ClientStream } from "./ClientStream.ts"
 import { type Calls, clientOf, type Method, type MethodCodecs, methodsOf, type Plain } from "./Contract.ts"
 import { chunkCost, countedHeaderLength, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello } from "./Hello.ts"
+import { type Keepalive, keepaliveFrom, type KeepaliveOptions } from "./Keepalive.ts"
 import { type LimitOptions, type Limits, limitsFrom } from "./Limits.ts"
 import {
   BadReply,
@@ -33,6 +34,7 @@ interface ClientOptions {
   readonly limits: Limits
   /** How long the server may take to say Hello, in milliseconds. */
   readonly helloTimeout: number
+  readonly keepalive: Keepalive
 }
 
 /** A call in flight. */
@@ -63,7 +65,7 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     this.options = options
     this.indexes = new Map(options.methods.map((method, index) => [method, index]))
     // A client never stops reading: what it has in flight bounds what can wait to be sent.
-    this.session = new Session({ vchan, service: options.service, highWater: Infinity })
+    this.session = new Session({ vchan, service: options.service, highWater: Infinity, keepalive: options.keepalive })
   }
 
   /** Says Hello and waits for the server's. */
@@ -157,7 +159,7 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
       return fingerprint === method.fingerprint ? method.binary : method.json
     })
     this.peer = theirs.limits
-    this.session.setFrameLimit(limits.maxFrame + countedHeaderLength)
+    this.session.greet(limits.maxFrame + countedHeaderLength)
     Deferred.doneUnsafe(this.greeted, Effect.void)
   }
 
@@ -238,11 +240,16 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
 export const clientOver = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
   vchan: Vchan,
-  options: LimitOptions & { readonly service: string; readonly helloTimeout: number }
+  options: LimitOptions & {
+    readonly service: string
+    readonly helloTimeout: number
+    readonly keepalive?: KeepaliveOptions | false | undefined
+  }
 ) {
   const { helloTimeout, service } = options
+  const keepalive = keepaliveFrom(options.keepalive)
   const methods = methodsOf<Rpcs>(group)
-  const engine = new ClientEngine(vchan, { service, methods, limits: limitsFrom(options), helloTimeout })
+  const engine = new ClientEngine(vchan, { service, methods, limits: limitsFrom(options), helloTimeout, keepalive })
   const closed = new VchanError({ domid: vchan.peer, path: vchan.path, reason: new Closed() })
   yield* Effect.addFinalizer(() => Effect.sync(() => engine.session.end(new ConnectionLost({ error: closed }))))
   yield* engine.open

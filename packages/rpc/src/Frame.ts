@@ -35,7 +35,11 @@ export const FrameType = {
   /** Server: some items of a stream. */
   Chunk: 10,
   /** Server: the stream is complete. Ends the call. */
-  End: 11
+  End: 11,
+  /** The sender asks whether the receiver lives. */
+  Ping: 12,
+  /** Answers all Pings before it. */
+  Pong: 13
 } as const
 
 /** The bytes of a header. */
@@ -71,6 +75,8 @@ export class FrameReader {
   method = 0
   id = 0
   body: Uint8Array = new Uint8Array(0)
+  /** The bytes that were ever read. */
+  total = 0
 
   private slab = new Uint8Array(firstSlab)
   private view = new DataView(this.slab.buffer)
@@ -93,6 +99,7 @@ export class FrameReader {
     this.makeRoom()
     const count = source.readUnsafe(this.slab, this.end, this.slab.length - this.end)
     this.end += count
+    this.total += count
     return count
   }
 
@@ -150,6 +157,9 @@ export class FrameReader {
 
 /** Gathers frames to be written, so that many cost one write. */
 export class FrameWriter {
+  /** The bytes that were ever written. */
+  total = 0
+
   private slab = new Uint8Array(firstSlab)
   private view = new DataView(this.slab.buffer)
   private start = 0
@@ -190,6 +200,7 @@ export class FrameWriter {
       const count = sink.writeUnsafe(this.slab, this.start, this.end - this.start)
       if (count === 0) return false
       this.start += count
+      this.total += count
     }
     this.clear()
     return true

@@ -94,6 +94,15 @@ export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted"
   }
 }
 
+/** The peer did nothing at all, and did not answer when it was asked whether it lives. */
+export class PeerSilent extends Schema.TaggedError<PeerSilent>()("PeerSilent", {
+  silentMillis: Schema.Number
+}) {
+  override get message(): string {
+    return `one side heard nothing of the other for ${this.silentMillis} ms, and the connection is closed: does the other domain still run?`
+  }
+}
+
 /** One side sent what the protocol does not allow, and the connection is closed. */
 export class ProtocolViolation extends Schema.TaggedError<ProtocolViolation>()("ProtocolViolation", {
   /** Who broke it, as the side that noticed tells. */
@@ -117,6 +126,7 @@ export const VchanRpcReason = Schema.Union([
   FrameTooLarge,
   TooManyCalls,
   Interrupted,
+  PeerSilent,
   ProtocolViolation
 ])
 
@@ -130,7 +140,7 @@ export const CallRefusal = Schema.Union([UnknownMethod, BadPayload, FrameTooLarg
 export type CallRefusal = typeof CallRefusal.Type
 
 /** Why one side closes the connection: the body of a Goodbye. */
-export const ConnectionRefusal = Schema.Union([HandshakeRefused, HandshakeTimeout, ProtocolViolation])
+export const ConnectionRefusal = Schema.Union([HandshakeRefused, HandshakeTimeout, PeerSilent, ProtocolViolation])
 
 /** Why one side closes the connection. */
 export type ConnectionRefusal = typeof ConnectionRefusal.Type

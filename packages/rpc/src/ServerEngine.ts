@@ -13,6 +13,7 @@ import { Caller } from "./Caller.ts"
 import type { CallFacts, MethodCodecs, ServedMethod } from "./Contract.ts"
 import { countedHeaderLength, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello } from "./Hello.ts"
+import type { Keepalive } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
 import {
   BadPayload,
@@ -38,6 +39,7 @@ export interface ServerOptions {
   readonly helloTimeout: number
   /** The bytes that may wait for the client before nothing more is read from it. */
   readonly highWater: number
+  readonly keepalive: Keepalive
 }
 
 /** A method as one client calls it. */
@@ -80,7 +82,7 @@ class ServerEngine implements SessionHandler {
   constructor(vchan: Vchan, options: ServerOptions, client: CallFacts["client"]) {
     this.options = options
     this.client = client
-    this.session = new Session({ vchan, service: options.service, highWater: options.highWater })
+    this.session = new Session({ ...options, vchan })
   }
 
   onFrame(type: number, method: number, id: number, body: Uint8Array): void {
@@ -156,9 +158,9 @@ class ServerEngine implements SessionHandler {
       return { method, context, codecs: method.fingerprint === fingerprint ? method.binary : method.json }
     })
     this.peer = theirs.limits
-    this.session.setFrameLimit(limits.maxFrame + countedHeaderLength)
     const entries = Array.from(methods.values(), ({ fingerprint, name }) => ({ name, fingerprint }))
     this.session.send(FrameType.Hello, 0, 0, encodeHello({ service, limits, methods: entries }))
+    this.session.greet(limits.maxFrame + countedHeaderLength)
     Deferred.doneUnsafe(this.greeted, Effect.void)
   }
 

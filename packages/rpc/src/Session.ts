@@ -2,8 +2,8 @@
  * A session: the part of a connection's engine that both sides share. Frames go out gathered, one write for all of a turn; frames come in
  * from a reused slab and go to the handler straight from the ring's callback, without a fiber.
  *
- * It belongs to the vchan's Scope. It ends once: when the vchan ends, when a side says Goodbye or breaks the protocol, or when `end` is
- * called; after that nothing is sent and nothing comes. It does not close the vchan: its owner does, told by `onEnded`.
+ * It belongs to the vchan's Scope. It ends once: when the vchan ends, when a side says Goodbye, breaks the protocol or falls silent, or when
+ * `end` is called; after that nothing is sent and nothing comes. It does not close the vchan: its owner does, told by `onEnded`.
  *
  * What waits to be sent is kept in memory. Over `highWater` bytes the session reads nothing more from the peer, and goes on when the peer
  * has taken its part, so that a peer that asks without listening only stops itself.
@@ -12,7 +12,16 @@ import type { Vchan } from "@vchan/vchan"
 import { Schema } from "effect"
 import { FrameReader, FrameType, FrameWriter } from "./Frame.ts"
 import { maxHello } from "./Hello.ts"
-import { ConnectionLost, ConnectionRefusal, HandshakeRefused, ProtocolViolation, VchanRpcError, type VchanRpcReason } from "./RpcError.ts"
+import { type Keepalive, Watch } from "./Keepalive.ts"
+import {
+  ConnectionLost,
+  ConnectionRefusal,
+  HandshakeRefused,
+  PeerSilent,
+  ProtocolViolation,
+  VchanRpcError,
+  type VchanRpcReason
+} from "./RpcError.ts"
 
 /** What the side above does. All are called on the JavaScript thread, and must not throw. */
 export interface SessionHandler {
@@ -44,17 +53,31 @@ export class Session {
   private readonly highWater: number
   private readonly reader = new FrameReader(maxHello)
   private readonly writer = new FrameWriter()
+  private readonly watch: Watch
   private handler: SessionHandler | undefined = undefined
   private reading = false
   private scheduled = false
   private blocked = false
   private wasFull = false
   private stalled = false
+  private greeted = false
+  /** A Pong waits to be written: it answers further Pings, too. */
+  private pongWaits = false
 
-  constructor(options: { readonly vchan: Vchan; readonly service: string; readonly highWater: number }) {
+  constructor(options: {
+    readonly vchan: Vchan
+    readonly service: string
+    readonly highWater: number
+    readonly keepalive: Keepalive
+  }) {
     this.vchan = options.vchan
     this.service = options.service
     this.highWater = options.highWater
+    this.watch = new Watch(options.keepalive, {
+      progress: () => this.progress(),
+      ask: () => this.ping(),
+      silent: (silentMillis) => this.refuse(new PeerSilent({ silentMillis }))
+    })
   }
 
   /** Starts to listen. Frames may come from now on. */
@@ -71,9 +94,11 @@ export class Session {
     })
   }
 
-  /** Takes frames whose length field says up to `limit`, from the next one on. */
-  setFrameLimit(limit: number): void {
+  /** The peer has said Hello. From the next frame on, length fields may say up to `limit`. */
+  greet(limit: number): void {
+    this.greeted = true
     this.reader.setLimit(limit)
+    this.watch.start()
   }
 
   /** An error of this connection. */
@@ -129,6 +154,7 @@ export class Session {
     if (this.ended !== undefined) return
     const error = this.error(reason)
     this.ended = error
+    this.watch.stop()
     this.writer.clear()
     this.handler?.onEnded(error)
   }
@@ -137,7 +163,9 @@ export class Session {
   flush(): void {
     this.scheduled = false
     if (this.ended !== undefined || this.blocked) return
-    if (!this.writer.drain(this.vchan)) {
+    if (this.writer.drain(this.vchan)) {
+      this.pongWaits = false
+    } else {
       this.blocked = true
       this.vchan.wantSpaceUnsafe()
     }
@@ -191,8 +219,27 @@ export class Session {
       this.end(
         reason._tag === "Success" ? reason.success : new HandshakeRefused({ detail: "the peer closed the connection without a reason" })
       )
-    } else {
+    } else if (this.greeted && type === FrameType.Ping) {
+      this.pong()
+    } else if (!this.greeted || type !== FrameType.Pong) {
       this.handler?.onFrame(type, method, id, body)
     }
+  }
+
+  /** What was written takes the ring's space, and what was read its bytes: the sum changes with what the peer does, and with nothing else. */
+  private progress(): number {
+    return this.reader.total + this.vchan.availableUnsafe() + this.writer.total + this.vchan.spaceUnsafe()
+  }
+
+  private ping(): void {
+    // Where the ring is full there is something that the peer could take, which is as good as an answer.
+    if (!this.blocked) this.sendEmpty(FrameType.Ping, 0, 0)
+  }
+
+  /** However many Pings come, one Pong waits at most. */
+  private pong(): void {
+    if (this.pongWaits) return
+    this.pongWaits = true
+    this.sendEmpty(FrameType.Pong, 0, 0)
   }
 }

@@ -14,6 +14,7 @@ import { Duration, Effect, Exit, Scope } from "effect"
 import type { Rpc, RpcClient, RpcGroup } from "effect/rpc"
 import { clientOver } from "./ClientEngine.ts"
 import type { Plain } from "./Contract.ts"
+import type { KeepaliveOptions } from "./Keepalive.ts"
 import type { LimitOptions } from "./Limits.ts"
 import { ConnectFailed, VchanRpcError } from "./RpcError.ts"
 import { servicePath } from "./ServicePath.ts"
@@ -26,6 +27,8 @@ export interface Options extends LimitOptions {
   readonly service: string
   /** How long to wait for the service to be there, and then for its Hello: 5 seconds each where left out. */
   readonly timeout?: Duration.Input | undefined
+  /** When a silent server is asked whether it lives, and given up; `false` for never. */
+  readonly keepalive?: KeepaliveOptions | false | undefined
 }
 
 /**

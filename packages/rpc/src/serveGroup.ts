@@ -6,6 +6,7 @@ import type { Vchan } from "@vchan/vchan"
 import { Duration, Effect } from "effect"
 import { Rpc, type RpcGroup } from "effect/rpc"
 import { type Plain, servedMethodsOf } from "./Contract.ts"
+import { keepaliveFrom, type KeepaliveOptions } from "./Keepalive.ts"
 import { type LimitOptions, limitsFrom } from "./Limits.ts"
 import { serveVchan } from "./ServerEngine.ts"
 
@@ -17,6 +18,8 @@ export interface ServeOptions extends LimitOptions {
   readonly helloTimeout?: Duration.Input | undefined
   /** The bytes of replies that may wait for one client before nothing more is read from it: 1 MiB where left out. */
   readonly highWater?: number | undefined
+  /** When a silent client is asked whether it lives, and let go of; `false` for never. */
+  readonly keepalive?: KeepaliveOptions | false | undefined
 }
 
 /** What a served group needs: its handlers and its middlewares. */
@@ -34,7 +37,8 @@ export const serveGroup = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
     methods: new Map(methods.map((method) => [method.name, method])),
     limits: limitsFrom(options),
     helloTimeout: Duration.toMillis(options.helloTimeout ?? Duration.seconds(5)),
-    highWater: options.highWater ?? 1024 * 1024
+    highWater: options.highWater ?? 1024 * 1024,
+    keepalive: keepaliveFrom(options.keepalive)
   }
   let connections = 0
   return (vchan: Vchan): Effect.Effect<void> =>

@@ -3,7 +3,6 @@ import { Effect } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
 import { clientOver } from "../../src/ClientEngine.ts"
 import type { Plain } from "../../src/Contract.ts"
-import type { LimitOptions } from "../../src/Limits.ts"
 import { serveGroup, type ServeOptions } from "../../src/serveGroup.ts"
 import { memoryVchans } from "./memoryVchan.ts"
 
@@ -12,7 +11,7 @@ export interface PairOptions {
   readonly clientDomid?: number
   readonly cut?: number
   readonly server?: Partial<ServeOptions>
-  readonly client?: LimitOptions & { readonly service?: string; readonly helloTimeout?: number }
+  readonly client?: Partial<Parameters<typeof clientOver>[2]>
 }
 
 /** Serves `group`, and calls it as `clientGroup`, which may be another version of it. */
