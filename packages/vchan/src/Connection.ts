@@ -114,6 +114,8 @@ export class Connection implements Vchan, PortListener {
     if (this.error !== undefined) return
     // The live byte, or the news of the end, was read before the index is read here: nothing that the peer wrote earlier is missed.
     this.consumer.freeze()
+    // Read again after it: what the next client wrote, if one has come meanwhile, is not to be taken for the former's last bytes.
+    if (reason._tag === "PeerGone" && this.page.live(this.other) !== live.gone) return this.consumer.thaw()
     const found = corruption(this.role, this.consumer, this.producer) ?? reason
     this.error = new VchanError({ domid: this.peer, path: this.path, reason: found })
     if (found._tag === "RingCorrupt" || (found._tag === "Closed" && this.met)) {

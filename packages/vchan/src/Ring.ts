@@ -186,6 +186,11 @@ export class Consumer extends End {
     this.end ??= (this.position + this.available()) >>> 0
   }
 
+  /** Takes a freeze back: the ring goes on. */
+  thaw(): void {
+    this.end = undefined
+  }
+
   /** Counts the rest before a frozen end as read. */
   skip(): void {
     if (this.end !== undefined) this.moveTo(this.end)

@@ -135,8 +135,9 @@ export class ServerEnd implements Server {
 
   /** Lets the next client in where the former one is gone. A client that has connected since is not disturbed. */
   private renew(): void {
-    if (this.page.live("client") === live.connected) return
-    this.reading = this.page.empty(this.writing)
+    const reading = this.page.empty(this.writing)
+    if (reading === undefined) return
+    this.reading = reading
     this.begun = this.writing
     this.page.setLive("server", live.connected)
     this.page.awaitClient()

@@ -98,11 +98,13 @@ export class SharedPage {
 
   /**
    * Empties both rings between two clients: the server's own indexes are put back where it left them, and what a former client did not read
-   * is counted as read. Returns where the server goes on reading. Only while no client is connected: then nobody owns the client's indexes.
-   * A client that connects meanwhile sees either value of right.cons, and both are honest.
+   * is counted as read. Returns where the server goes on reading. Only while no client is connected: then nobody owns the client's indexes;
+   * otherwise nothing is done, and undefined is returned. A client that connects meanwhile sees either value of right.cons.
    */
-  empty(writing: number): number {
+  empty(writing: number): number | undefined {
     const reading = Atomics.load(this.indexes, index.leftProd)
+    // Looked at after the index: a client connects before it writes, so nothing of one that comes now is counted as read.
+    if (this.live("client") === live.connected) return undefined
     Atomics.store(this.indexes, index.leftCons, reading)
     Atomics.store(this.indexes, index.rightProd, writing)
     Atomics.store(this.indexes, index.rightCons, writing)
