@@ -14,13 +14,27 @@ export interface Host {
   readonly assertReleased: Effect.Effect<void>
 }
 
+/** What a backend's hosts may be unable to show. */
+export type Capability = "several domains" | "a privileged domain" | "a domain's end" | "a limit on ports" | "a guest's quotas"
+
 /** A backend to hold against the contracts. */
 export interface Backend {
   readonly name: string
+  /** The domids that the suites use: 0, 1, 2 and 3, or all the same where a domain has to play each part itself. */
+  readonly domids?: { readonly zero: DomId; readonly one: DomId; readonly two: DomId; readonly three: DomId }
+  /** What cannot be shown here: tests that need it are skipped, and shown by others. */
+  readonly lacks?: ReadonlyArray<Capability>
   readonly host: (
     limits?: { readonly grantsPerDomain?: number; readonly portsPerDomain?: number }
   ) => Effect.Effect<Host, never, Scope.Scope>
 }
+
+/** The domids that a suite uses. */
+export const domidsOf = (backend: Backend) => backend.domids ?? { zero: 0, one: 1, two: 2, three: 3 }
+
+/** Whether the backend lacks what a test needs. */
+export const lacks = (backend: Backend, ...needs: ReadonlyArray<Capability>): boolean =>
+  needs.some((capability) => backend.lacks?.includes(capability) ?? false)
 
 /** The services of a process in a domain, until the Scope ends. */
 export const enter = (host: Host, domid: DomId): Effect.Effect<Context.Context<Xen>, never, Scope.Scope> =>

@@ -1,0 +1,65 @@
+/**
+ * Boots the bench, reads its serial line, and reports: each case as it ends, then how many passed. A case of which nothing was heard has
+ * failed. The argument is how many seconds the machine may run. QEMU ends with this process; the whole log stays beside the images.
+ */
+import { spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as readline from "node:readline"
+import { fileURLToPath } from "node:url"
+import { cases } from "./cases.ts"
+
+const cache = fileURLToPath(new URL("../../node_modules/.cache/vchan/xen", import.meta.url))
+const images = `${cache}/boot`
+
+const machine = [
+  "-accel tcg,thread=multi -smp 2 -m 3072 -nodefaults -display none -serial stdio -no-reboot",
+  // Without SMAP, under which this QEMU's IRET from ring 3 to ring 3 faults, where a paravirtual kernel is; and without AVX.
+  "-cpu Nehalem",
+  "-device isa-debug-exit,iobase=0x501,iosize=2"
+].flatMap((words) => words.split(" "))
+const xen =
+  "com1=115200,8n1 console=com1 loglvl=warning guest_loglvl=warning dom0_mem=1280M,max:1280M dom0_max_vcpus=1 spec-ctrl=no xpti=no"
+const dom0 = "console=hvc0 quiet bench.role=dom0"
+const qemu = spawn(
+  "qemu-system-x86_64",
+  [...machine, "-kernel", `${images}/xen`, "-append", xen, "-initrd", `${images}/vmlinux ${dom0},${images}/dom0.img`],
+  { stdio: ["ignore", "pipe", "inherit"] }
+)
+const stop = () => void qemu.kill("SIGKILL")
+const exited = new Promise<string>((resolve) => qemu.on("exit", (code, signal) => resolve(String(signal ?? code))))
+const timer = setTimeout(stop, Number(process.argv[2]) * 1000)
+process.on("exit", stop)
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(1))
+
+const open = new Set(cases.map(({ name }) => name))
+const other: Array<string> = []
+const log = fs.createWriteStream(`${cache}/serial.log`)
+let passed = 0
+let failed = 0
+let ended = false
+
+for await (const line of readline.createInterface({ input: qemu.stdout })) {
+  // Consoles add carriage returns, Xen's before Linux's.
+  const text = line.trimEnd()
+  if (text === "") continue
+  log.write(`${text}\n`)
+  const [, verdict, seconds, name = ""] = /^case: (ok|failed) ([0-9.]+) (.*)$/.exec(text) ?? []
+  if (text === "case: end") ended = true
+  else if (verdict !== undefined) {
+    open.delete(name)
+    if (verdict === "ok") passed++
+    else failed++
+    console.log(`${verdict === "ok" ? "ok    " : "FAILED"} ${name} (${seconds} s)`)
+  } else if (text.startsWith("case: | ")) console.log(`       ${text.slice(8)}`)
+  else other.push(text)
+}
+clearTimeout(timer)
+
+for (const name of open) console.log(`FAILED ${name} (nothing was heard of it)`)
+if (!ended) {
+  console.log(`QEMU ended (${await exited}) before the last case had. The end of its log:`)
+  for (const text of other.slice(-40)) console.log(`       ${text}`)
+}
+failed += open.size
+console.log(`${passed} passed, ${failed} failed`)
+process.exitCode = failed === 0 && ended ? 0 : 1

@@ -1,0 +1,49 @@
+/**
+ * The suites of the contracts on real Xen, where this process is: its one domain plays both sides, lending pages to itself and ringing
+ * itself. What takes several domains the other cases show. The argument names the suite.
+ */
+import { LinuxXen } from "@vchan/xen-linux"
+import { Effect } from "effect"
+import { execFileSync } from "node:child_process"
+import * as fs from "node:fs"
+import type { Backend } from "../conformance/Backend.ts"
+import { eventChannel } from "../conformance/eventChannel.ts"
+import { grantTable } from "../conformance/grantTable.ts"
+import { xenStore } from "../conformance/xenStore.ts"
+
+const own = Number(execFileSync("xenstore-read", ["domid"], { encoding: "utf8" }))
+
+const limitFile = "/sys/module/xen_gntalloc/parameters/limit"
+
+const held = (): number => fs.readFileSync("/proc/self/maps", "utf8").split("\n").filter((line) => line.includes("/dev/xen/gnt")).length
+
+/** Nobody else's keys are there, but the bench's. */
+const sweep = "for key in $(xenstore-list data); do case $key in agent | vchan) ;; *) xenstore-rm data/$key ;; esac; done"
+
+const xen: Backend = {
+  name: "Xen",
+  domids: { zero: own, one: own, two: own, three: own },
+  lacks: ["several domains", "a domain's end", "a limit on ports", own === 0 ? "a guest's quotas" : "a privileged domain"],
+  host: (limits) =>
+    Effect.gen(function*() {
+      if (limits?.grantsPerDomain !== undefined) {
+        const before = fs.readFileSync(limitFile, "utf8")
+        // The agent's own grants count too, which are none between cases.
+        fs.writeFileSync(limitFile, String(limits.grantsPerDomain))
+        yield* Effect.addFinalizer(() => Effect.sync(() => fs.writeFileSync(limitFile, before)))
+      }
+      yield* Effect.addFinalizer(() => Effect.sync(() => execFileSync("sh", ["-c", sweep])))
+      return {
+        domain: () => LinuxXen.layer(),
+        destroy: (domid) => Effect.die(new Error(`domain ${domid} cannot destroy itself`)),
+        assertReleased: Effect.suspend(() =>
+          held() === 0 ? Effect.void : Effect.die(new Error(`${held()} ranges of pages are still mapped`))
+        )
+      }
+    })
+}
+
+const suites = { GrantTable: grantTable, EventChannel: eventChannel, XenStore: xenStore }
+const suite = Object.entries(suites).find(([name]) => name === process.argv[2])?.[1]
+if (suite === undefined) throw new RangeError(`no such suite: ${process.argv[2]}`)
+suite(xen)

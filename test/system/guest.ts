@@ -1,0 +1,14 @@
+/**
+ * A guest of the bench: an agent that starts programs for dom0.
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import type { Xen as Services } from "@vchan/xen"
+import { Xen } from "@vchan/xen-linux"
+import { Effect } from "effect"
+import { start } from "./Programs.ts"
+import { serve } from "./Remote.ts"
+
+Effect.flatMap(Effect.context<Services>(), (xen) => serve((argv) => Effect.provideContext(start(argv), xen))).pipe(
+  Effect.provide(Xen.layer),
+  NodeRuntime.runMain
+)
