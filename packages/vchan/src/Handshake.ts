@@ -6,7 +6,7 @@
  * but numbers: what stands behind them the hypervisor vouches for, and what lies in the page is checked.
  */
 import { type DomId, EventChannel, type GrantReference, GrantTable, ownDomid, type XenStore } from "@vchan/xen"
-import { type Duration, Effect, Option, type Scope } from "effect"
+import { type Duration, Effect, Option, Schedule, type Scope } from "effect"
 import * as Advert from "./Advert.ts"
 import { asVchanError, checkDomid } from "./asVchanError.ts"
 import { Connection } from "./Connection.ts"
@@ -158,6 +158,17 @@ export const attempt = (domid: DomId, path: string): Effect.Effect<Connection, V
 /** Keys that a dead server left point to nothing, and a port with a client becomes free: both may be different soon. */
 const isPassing = (reason: VchanError["reason"]): boolean => reason._tag === "Refused" || reason._tag === "NoSuchGrant"
 
+/** How long a client lets its server part from the former one. libxenvchan never tells that it has. */
+const parting = "100 millis"
+
+/** Waits while the server has not let go of a former client: one who came now would be taken for that one, and get what was meant for it. */
+const awaitTurn = (page: SharedPage): Effect.Effect<void> =>
+  Effect.sync(() => page.live("client") !== live.gone || page.isGone("server")).pipe(
+    Effect.repeat({ until: (over) => over, schedule: Schedule.spaced("1 millis") }),
+    Effect.timeoutOption(parting),
+    Effect.asVoid
+  )
+
 const attach = Effect.fnUntraced(function*(domid: DomId, path: string, advert: Advert.Advert) {
   const grants = yield* GrantTable
   const events = yield* EventChannel
@@ -171,6 +182,7 @@ const attach = Effect.fnUntraced(function*(domid: DomId, path: string, advert: A
   const orders = page.readOrders()
   const fault = ordersFault(orders)
   if (fault !== undefined) return yield* failed(new BadGeometry({ detail: fault }))
+  yield* awaitTurn(page)
   if (page.isGone("server")) return yield* failed(new Refused({ detail: "the server is closing, or sends its former client away" }))
   const count = { left: ringPages(orders.left), right: ringPages(orders.right) }
   const references = page.readReferences(count.left + count.right)

@@ -2,9 +2,9 @@
  * A server's end: rings that lie open for one client at a time, one after the other.
  *
  * The rings belong to the Scope of the server, a connection to the Scope in which it was opened. Grants, port and keys stay the same from
- * client to client, and the indexes go on. What a client leaves unread when it goes is dropped before the next one is let in. A client
- * that comes in the very moment after another went, before this side has noticed, goes on with the other's connection: the protocol has
- * no sign of the change.
+ * client to client, and the indexes go on. What a client leaves unread when it goes is dropped before the next one is let in. A client of
+ * this package's waits a little for that. One that does not, and comes before this side has noticed that the former went, goes on with the
+ * former's connection: the protocol has no sign of the change.
  */
 import type { DomId, Port } from "@vchan/xen"
 import { Deferred, Effect, type Scope, Semaphore } from "effect"

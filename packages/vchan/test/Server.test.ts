@@ -92,6 +92,30 @@ describe("a later client on the same server ring", () => {
       assert.deepStrictEqual(yield* readExactly(second.vchan, 50), pattern(50, 1000))
     })))
 
+  it.live("that comes while the server is still about to part from the former one gets nothing of that one's", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      const { clientProcess, server } = yield* open(host)
+      const first = yield* leased(server.open)
+      const one = yield* joined(clientProcess)
+      yield* one.vchan.write(pattern(100))
+      yield* first.vchan.write(pattern(888))
+      const { view } = yield* rawPage(clientProcess)
+      yield* one.close
+      // As one leaves it that was killed before it read.
+      view.setUint32(8, 0, true)
+      const joining = yield* Effect.forkChild(joined(clientProcess))
+      yield* Effect.sleep("20 millis")
+      assert.deepStrictEqual(yield* readExactly(first.vchan, 100), pattern(100))
+      yield* first.close
+      const second = yield* leased(server.accept)
+      const two = yield* Fiber.join(joining)
+      assert.deepStrictEqual([two.vchan.availableUnsafe(), second.vchan.availableUnsafe()], [0, 0])
+      yield* two.vchan.write(pattern(5))
+      yield* second.vchan.write(pattern(6))
+      assert.deepStrictEqual(yield* readExactly(second.vchan, 5), pattern(5))
+      assert.deepStrictEqual(yield* readExactly(two.vchan, 6), pattern(6))
+    })))
+
   it.live("one that came, wrote and left before the server looked is still served", () =>
     onHost(Effect.fnUntraced(function*(host) {
       const { clientProcess, server } = yield* open(host)
