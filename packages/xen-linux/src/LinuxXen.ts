@@ -18,8 +18,8 @@ export interface LinuxXenOptions {
   /** The directory of the kernel's Xen devices; `/dev/xen` where none is named. */
   readonly devices?: string | undefined
   /**
-   * For how long a port that was busy is looked at before it sleeps, in microseconds: 0, which is to say not at all, where not given. The
-   * peer runs on a CPU of its own, so giving this one away does not make its answer come sooner.
+   * For how long a port that was busy is looked at before it sleeps, in microseconds up to 1000: 0, which is to say not at all, where not
+   * given. The peer runs on a CPU of its own, so giving this one away does not make its answer come sooner.
    */
   readonly spinMicros?: number | undefined
 }
