@@ -4,6 +4,7 @@ import * as fs from "node:fs"
 import type { Backend } from "./Backend.ts"
 import { eventChannel } from "./eventChannel.ts"
 import { grantTable } from "./grantTable.ts"
+import { vchan } from "./vchan.ts"
 import { xenStore } from "./xenStore.ts"
 
 /** The emulated host, with all its domains in this process: each still has its own sockets, mappings and FIFO. */
@@ -34,3 +35,4 @@ const emulated: Backend = {
 grantTable(emulated)
 eventChannel(emulated)
 xenStore(emulated)
+vchan(emulated)

@@ -2,6 +2,7 @@ import { MemoryXen } from "@vchan/xen"
 import type { Backend } from "./Backend.ts"
 import { eventChannel } from "./eventChannel.ts"
 import { grantTable } from "./grantTable.ts"
+import { vchan } from "./vchan.ts"
 import { xenStore } from "./xenStore.ts"
 
 const memory: Backend = {
@@ -12,3 +13,4 @@ const memory: Backend = {
 grantTable(memory)
 eventChannel(memory)
 xenStore(memory)
+vchan(memory)
