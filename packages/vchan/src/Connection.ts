@@ -128,8 +128,10 @@ export class Connection implements Vchan, PortListener {
 
   /** Ends the connection and lets go of its memory. What its peer wrote counts as read; what somebody not yet met wrote stays. */
   close(): void {
-    this.end(new Closed())
+    this.consumer.freeze()
+    // While this side is still there: once it is not, a server may empty the rings, and this index is its to set.
     if (this.met) this.consumer.skip()
+    this.end(new Closed())
     this.consumer.close()
     this.producer.close()
   }
@@ -234,10 +236,7 @@ export class Connection implements Vchan, PortListener {
     if (this.error === undefined && this.page.isGone(this.other)) this.checkLive()
     if (this.error !== undefined) return 0
     const count = this.producer.write(bytes, offset, length, least)
-    if (count === 0) {
-      this.checkRings()
-      return 0
-    }
+    if (count === 0) return this.checkRings()
     if (this.producer.takeNotify()) this.port.notifyUnsafe()
     if (this.listener !== undefined || this.reader.wanted > 0) this.port.expectUnsafe()
     return count
@@ -245,10 +244,9 @@ export class Connection implements Vchan, PortListener {
 
   private take(buffer: Uint8Array, offset: number, length: number, least: number): number {
     const count = this.consumer.read(buffer, offset, length, least)
-    if (count === 0) {
-      this.checkRings()
-      return 0
-    }
+    if (count === 0) return this.checkRings()
+    // Who wrote has connected, even where it came and went between two looks at its live byte.
+    if (!this.met) this.meet()
     if (this.consumer.takeNotify()) this.port.notifyUnsafe()
     if (this.refused > 0) {
       // The listener takes again: it is to be offered the rest.
@@ -259,15 +257,11 @@ export class Connection implements Vchan, PortListener {
   }
 
   private available(): number {
-    const available = this.consumer.available()
-    if (available === 0) this.checkRings()
-    return available
+    return this.consumer.available() || this.checkRings()
   }
 
   private space(): number {
-    const space = this.producer.space()
-    if (space === 0) this.checkRings()
-    return space
+    return this.producer.space() || this.checkRings()
   }
 
   private checkLive(): void {
@@ -275,13 +269,15 @@ export class Connection implements Vchan, PortListener {
     // A client that gave up before it had connected leaves a cleared byte too: the next may come.
     if (value === live.gone && !this.met && !this.touched()) return this.page.awaitClient()
     if (value === live.waiting && !this.met) return
-    if (!this.met) {
-      this.met = true
-      Deferred.doneUnsafe(this.meeting, Effect.void)
-    }
+    if (!this.met) this.meet()
     if (value === live.gone) this.end(new PeerGone())
     // libxenvchan takes whatever is not 0 for connected, but no honest peer writes anything else.
     else if (value !== live.connected) this.end(new RingCorrupt({ detail: `the ${this.other}'s live byte is ${value}` }))
+  }
+
+  private meet(): void {
+    this.met = true
+    Deferred.doneUnsafe(this.meeting, Effect.void)
   }
 
   /** Whether anybody has written to or read from the rings since they were last emptied. */
@@ -289,9 +285,11 @@ export class Connection implements Vchan, PortListener {
     return this.consumer.available() > 0 || this.consumer.corrupt !== undefined || !this.producer.isConsumedTo(this.begun)
   }
 
-  private checkRings(): void {
+  /** Nothing moves: ends the connection where that is because the rings are broken. */
+  private checkRings(): 0 {
     const found = this.error === undefined ? corruption(this.role, this.consumer, this.producer) : undefined
     if (found !== undefined) this.end(found)
+    return 0
   }
 
   private tooLong(length: number, ring: number): Effect.Effect<never, VchanError> {
