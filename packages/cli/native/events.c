@@ -1,8 +1,6 @@
 /* libxenevtchn: ports are entries of the host's table, and a handle is a guest with its queue. */
 #include "xenshim.h"
 
-typedef struct guest xenevtchn_handle;
-
 static struct port **find(xenevtchn_handle *handle, uint32_t port)
 {
     struct port **at = &handle->ports;
@@ -131,7 +129,7 @@ int xenevtchn_unmask(xenevtchn_handle *handle, uint32_t port)
 
 MISSING(xenevtchn_bind_virq)
 MISSING(xenevtchn_restrict)
-void *xenevtchn_fdopen(struct xentoollog_logger *logger, int fd, unsigned flags)
+xenevtchn_handle *xenevtchn_fdopen(struct xentoollog_logger *logger, int fd, unsigned flags)
 {
     return (void)logger, (void)fd, (void)flags, fail(ENOSYS), NULL;
 }

@@ -9,7 +9,7 @@ enum { PAGE = 4096 };
 struct region {
     void *address;
     size_t length;
-    struct guest *guest;
+    guest_t *guest;
     char end[32];
     struct region *next;
 };
@@ -23,24 +23,24 @@ typedef struct xengntdev_handle {
 } xengnttab_handle, xengntshr_handle;
 
 /* The guest that holds a port of this process. */
-static struct guest *holder(uint32_t port)
+static guest_t *holder(uint32_t port)
 {
-    for (struct guest *guest = guests; guest; guest = guest->next)
+    for (guest_t *guest = guests; guest; guest = guest->next)
         for (struct port *held = guest->ports; held; held = held->next)
             if (held->port == port) return guest;
     return NULL;
 }
 
 /* Who asks for pages with this notify, and the notify in words. Port -1 rings nobody; byte -1 is for "no notify", and the port is too. */
-static struct guest *notifier(char *words, size_t size, uint32_t byte, uint32_t port)
+static guest_t *notifier(char *words, size_t size, uint32_t byte, uint32_t port)
 {
     snprintf(words, size, byte == -1u ? "-" : "%u:%u", byte, port == -1u ? 0 : port);
-    struct guest *guest = port == -1u ? common : byte == -1u ? NULL : holder(port);
+    guest_t *guest = port == -1u ? common : byte == -1u ? NULL : holder(port);
     if (!guest) errno = EINVAL;
     return guest;
 }
 
-static void *map_pages(struct guest *guest, const uint32_t *refs, uint32_t count, int prot, const char *end, uint32_t id)
+static void *map_pages(guest_t *guest, const uint32_t *refs, uint32_t count, int prot, const char *end, uint32_t id)
 {
     struct region *region = calloc(1, sizeof *region);
     size_t length = (size_t)count * PAGE;
@@ -94,7 +94,7 @@ static void *share(uint32_t domid, uint32_t count, uint32_t *refs, uint32_t byte
     void *address = NULL;
     uint32_t words[2];
     pthread_mutex_lock(&mutex);
-    struct guest *guest = notifier(notify, sizeof notify, byte, port);
+    guest_t *guest = notifier(notify, sizeof notify, byte, port);
     if (guest && !askf(guest, words, "0 share %u %u %s\n", domid, count, notify)) {
         for (uint32_t n = 0; n < count; n++) refs[n] = words[0] + n;
         address = map_pages(guest, refs, count, PROT_READ | PROT_WRITE, "end-share", words[0]);
@@ -111,7 +111,7 @@ static void *map(uint32_t domid, uint32_t count, const uint32_t *refs, int prot,
     char *request = malloc(64 + (size_t)count * 11);
     if (!request) return NULL;
     pthread_mutex_lock(&mutex);
-    struct guest *guest = notifier(notify, sizeof notify, byte, port);
+    guest_t *guest = notifier(notify, sizeof notify, byte, port);
     int length = sprintf(request, "0 map %u %s", domid, notify);
     for (uint32_t n = 0; n < count; n++) length += sprintf(request + length, " %u", refs[n]);
     request[length++] = '\n';

@@ -1,4 +1,4 @@
-/* The host's control socket: joining, asking, leaving. */
+/* The host's control socket: joining, asking, leaving; and what is to be done before other libraries of Xen's find nothing. */
 #define _GNU_SOURCE
 #include "xenshim.h"
 #include <dlfcn.h>
@@ -14,7 +14,7 @@ char directory[99];
 int pages = -1;
 struct entry *table;
 uint32_t table_size;
-struct guest *guests, *common;
+guest_t *guests, *common;
 
 int fail(int error)
 {
@@ -34,7 +34,7 @@ static int errno_of(const char *code)
 }
 
 /* The next line in `line`, without its end. */
-static int read_line(struct guest *guest, char *line)
+static int read_line(guest_t *guest, char *line)
 {
     for (;;) {
         char *end = memchr(guest->input, '\n', guest->filled);
@@ -55,7 +55,7 @@ static int read_line(struct guest *guest, char *line)
 }
 
 /* Asks the host; the first two words of its answer go to `words`. */
-int ask(struct guest *guest, uint32_t *words, const char *request, size_t length)
+int ask(guest_t *guest, uint32_t *words, const char *request, size_t length)
 {
     char line[sizeof guest->input], code[32];
     for (size_t sent = 0; sent < length;) {
@@ -76,7 +76,7 @@ int ask(struct guest *guest, uint32_t *words, const char *request, size_t length
     return 0;
 }
 
-int askf(struct guest *guest, uint32_t *words, const char *format, ...)
+int askf(guest_t *guest, uint32_t *words, const char *format, ...)
 {
     char request[128];
     va_list arguments;
@@ -86,12 +86,12 @@ int askf(struct guest *guest, uint32_t *words, const char *format, ...)
     return length < (int)sizeof request ? ask(guest, words, request, length) : fail(EINVAL);
 }
 
-void leave(struct guest *guest)
+void leave(guest_t *guest)
 {
     if (--guest->users > 0) return;
     /* Waits for the answer: whoever connects next finds the ports free. */
     askf(guest, NULL, "0 leave\n");
-    for (struct guest **at = &guests; *at; at = &(*at)->next)
+    for (guest_t **at = &guests; *at; at = &(*at)->next)
         if (*at == guest) {
             *at = guest->next;
             break;
@@ -107,11 +107,11 @@ void leave(struct guest *guest)
 }
 
 /* Joins the domain that the environment names. */
-struct guest *join(void)
+guest_t *join(void)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     const char *domid = getenv("VCHAN_DOMID");
-    struct guest *guest = calloc(1, sizeof *guest);
+    guest_t *guest = calloc(1, sizeof *guest);
     if (!guest) return NULL;
     char path[sizeof directory + 24];
     uint32_t words[2];
@@ -143,7 +143,7 @@ failed:
 static void forked(void)
 {
     pthread_mutex_init(&mutex, NULL);
-    for (struct guest *guest = guests; guest; guest = guest->next) {
+    for (guest_t *guest = guests; guest; guest = guest->next) {
         close(guest->control);
         close(guest->events);
         guest->control = guest->events = -1;
@@ -203,7 +203,6 @@ int attach(void)
     return result;
 }
 
-struct xs_handle;
 struct xs_handle *xs_open(unsigned long flags)
 {
     struct xs_handle *(*real)(unsigned long) = (struct xs_handle * (*)(unsigned long)) dlsym(RTLD_NEXT, "xs_open");
@@ -211,3 +210,14 @@ struct xs_handle *xs_open(unsigned long flags)
     return attach() ? NULL : real(flags);
 }
 
+/* Xen's vchan-socket-proxy asks for no more than whether a domain is there, and takes a failure for yes. Whoever wants more opens with no flags. */
+struct xc_interface_core *xc_interface_open(void *logger, void *dombuild_logger, unsigned flags)
+{
+    enum { DUMMY = 1, NON_REENTRANT = 2 };
+    struct xc_interface_core *(*real)(void *, void *, unsigned) =
+        (struct xc_interface_core * (*)(void *, void *, unsigned)) dlsym(RTLD_NEXT, "xc_interface_open");
+    if (!real) return fail(ENOSYS), NULL;
+    return real(logger, dombuild_logger, flags == NON_REENTRANT ? flags | DUMMY : flags);
+}
+MISSING(xc_domain_getinfo)
+MISSING(xc_domain_getinfo_single)

@@ -25,6 +25,8 @@
 #include <unistd.h>
 
 struct xentoollog_logger;
+struct xs_handle;
+struct xc_interface_core;
 
 /* What follows is for this library only: the program it is loaded into may use the same names. */
 #pragma GCC visibility push(hidden)
@@ -36,12 +38,13 @@ struct port {
     struct port *next;
 };
 
-struct guest {
+typedef struct xenevtchn_handle guest_t, xenevtchn_handle;
+struct xenevtchn_handle {
     int control;
     int events;            /* the FIFO of its events */
     int users;             /* its handle, and what is mapped with a notify for one of its ports */
     struct port *ports;
-    struct guest *next;
+    guest_t *next;
     size_t filled;
     char input[4096];
 };
@@ -58,9 +61,9 @@ extern char directory[99];
 extern int pages;
 extern struct entry *table;
 extern uint32_t table_size;
-extern struct guest *guests;
+extern guest_t *guests;
 /* The guest for what concerns no port. */
-extern struct guest *common;
+extern guest_t *common;
 
 /* Sets errno, and returns -1. */
 int fail(int error);
@@ -69,21 +72,23 @@ int fail(int error);
 int attach(void);
 
 /* Another guest of the same domain, with one user. */
-struct guest *join(void);
+guest_t *join(void);
 
 /* One user less: a guest without any leaves the host. */
-void leave(struct guest *guest);
+void leave(guest_t *guest);
 
 /* Asks the host; the first two words of its answer go to `words`, which may be NULL. */
-int ask(struct guest *guest, uint32_t *words, const char *request, size_t length);
-__attribute__((format(printf, 3, 4))) int askf(struct guest *guest, uint32_t *words, const char *format, ...);
+int ask(guest_t *guest, uint32_t *words, const char *request, size_t length);
+__attribute__((format(printf, 3, 4))) int askf(guest_t *guest, uint32_t *words, const char *format, ...);
 
 /* After a fork, in the child: what was mapped is its parent's. */
 void forget_pages(void);
 
 #pragma GCC visibility pop
 
-/* What this host has nothing for: whatever the arguments, the answer is -1 and ENOSYS. */
+/* What this host has nothing for: whatever the arguments, the answer is -1 and ENOSYS. Left out where types are checked against Xen's headers. */
+#ifndef MISSING
 #define MISSING(name) \
     int name(void); \
     int name(void) { return fail(ENOSYS); }
+#endif

@@ -78,7 +78,8 @@ static void wait_while(int (*condition)(void))
         if (libxenvchan_wait(vchan)) fail("wait");
 }
 
-static int awaits_client(void) { return vchan->ring->cli_live != 1; }
+/* A client may have been there and be gone again. */
+static int awaits_client(void) { return vchan->ring->cli_live == 2; }
 
 /* libxenvchan looks for bytes first and for the peer then, and gives up without a second look at the bytes. */
 static int read_some(char *bytes, size_t length)

@@ -1,0 +1,72 @@
+/**
+ * An emulated host with three domains in which programs run: Debian's over libxenvchan with the shim, and TypeScript in this process or in
+ * another. The host and its domains end with the Scope.
+ */
+import type { DomId, Xen } from "@vchan/xen"
+import { EmulatedXen, HostControl, type HostStatus } from "@vchan/xen-linux"
+import { type Context, Effect, Layer, type Scope } from "effect"
+import { fileURLToPath } from "node:url"
+import { testHost, untilStatus } from "../../packages/xen-linux/test/testHost.ts"
+import { type Program, start } from "../system/Programs.ts"
+import type { Domain } from "../system/World.ts"
+import type { Debian } from "./debian.ts"
+
+/** A domain of an emulated host. */
+export interface Guest extends Domain {
+  readonly xen: Context.Context<Xen>
+  /** Starts a C program, by its path or its name in Debian's packages. */
+  readonly startC: (...argv: ReadonlyArray<string>) => Effect.Effect<Program, never, Scope.Scope>
+}
+
+const peerProcess = fileURLToPath(new URL("peerProcess.ts", import.meta.url))
+
+const guest = Effect.fnUntraced(function*(debian: Debian, directory: string, name: string, domid: DomId) {
+  const xen = yield* Layer.build(EmulatedXen.layer({ directory, domid }))
+  const environment = [
+    "env",
+    `VCHAN_HOST=${directory}`,
+    `VCHAN_DOMID=${domid}`,
+    `XENSTORED_PATH=${directory}/xs.${domid}`,
+    `PATH=${debian.tools}:${process.env.PATH}`
+  ]
+  const startC = (...argv: ReadonlyArray<string>) =>
+    Effect.provide(start([...environment, `LD_LIBRARY_PATH=${debian.libraries}`, `LD_PRELOAD=${debian.shim}`, ...argv]), xen)
+  const guest: Guest = {
+    name,
+    domid,
+    xen,
+    startC,
+    held: Effect.map(
+      Effect.orDie(HostControl.status({ directory })),
+      ({ grants, mappings, ports, transactions, watches }) => JSON.stringify({ grants, mappings, ports, transactions, watches })
+    ),
+    start: ([program = "", ...args]) => {
+      if (program === "peer-ts") return Effect.provide(start([program, ...args]), xen)
+      if (program === "node") {
+        const node = [process.execPath, "--conditions=@vchan/source", peerProcess, ...args.slice(1)]
+        return Effect.provide(start([...environment, ...node]), xen)
+      }
+      return startC(program === "peer" ? debian.peer : program, ...args)
+    }
+  }
+  return guest
+})
+
+/** A host with dom0 and two guests. */
+export const makeWorld = Effect.fnUntraced(function*(debian: Debian) {
+  const { directory } = yield* testHost()
+  return {
+    directory,
+    dom0: yield* guest(debian, directory, "dom0", 0),
+    one: yield* guest(debian, directory, "one", 5),
+    two: yield* guest(debian, directory, "two", 7),
+    note: (text: string) => Effect.sync(() => console.log(text)),
+    status: Effect.orDie(HostControl.status({ directory })),
+    /** Waits until the three domains hold what they held at the start: nothing. */
+    untilReleased: Effect.asVoid(Effect.orDie(untilStatus(directory, "nothing held", isReleased)))
+  }
+})
+
+/** Without the processes: the three domains themselves stay. */
+const isReleased = (status: HostStatus): boolean =>
+  status.processes === 3 && status.grants + status.mappings + status.ports + status.transactions === 0
