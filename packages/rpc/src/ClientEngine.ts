@@ -6,24 +6,28 @@
  * fail at once. An interrupted call leaves its id taken until the server has answered it, so both sides always agree on what is in flight.
  */
 import { Closed, type Vchan, VchanError } from "@vchan/vchan"
-import { Array as Arr, Deferred, Effect, Exit, Result, Schema, Stream } from "effect"
+import { Array as Arr, Deferred, Effect, Exit, type Fiber, Result, Stream } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
+import { exitOf } from "./ClientReply.ts"
 import { ClientStream } from "./ClientStream.ts"
 import { type Calls, clientOf, type Method, type MethodCodecs, methodsOf, type Plain } from "./Contract.ts"
+import { Current as CurrentDeadline } from "./Deadline.ts"
+import { encodeEnvelope } from "./Envelope.ts"
 import { chunkCost, countedHeaderLength, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello } from "./Hello.ts"
-import { type Keepalive, keepaliveFrom, type KeepaliveOptions } from "./Keepalive.ts"
+import { type Keepalive, keepaliveFrom, type KeepaliveOptions, longestTimer } from "./Keepalive.ts"
 import { type LimitOptions, type Limits, limitsFrom } from "./Limits.ts"
 import {
   BadReply,
-  CallRefusal,
   ConnectionLost,
+  DeadlineExceeded,
   FrameTooLarge,
   HandshakeRefused,
   HandshakeTimeout,
   TooManyCalls,
   UnknownMethod,
-  type VchanRpcError
+  type VchanRpcError,
+  type VchanRpcReason
 } from "./RpcError.ts"
 import { Session, type SessionHandler } from "./Session.ts"
 
@@ -45,9 +49,9 @@ interface Entry {
   readonly settle: (exit: Exit.Exit<unknown, unknown>) => void
   /** Where a stream's items go. */
   readonly stream: ClientStream | undefined
+  /** Ends the call at its deadline, if it has one. */
+  timer: NodeJS.Timeout | undefined
 }
-
-const decodeRefusal = Schema.decodeUnknownResult(Schema.fromJsonString(CallRefusal))
 
 class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   readonly greeted = Deferred.makeUnsafe<void>()
@@ -82,14 +86,16 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   })
 
   readonly unary = (method: Method, input: unknown): Effect.Effect<unknown, VchanRpcError> =>
-    Effect.callback((resume) => {
-      // The failure codec has read the error: it is the method's own, which the client object's type tells.
-      const settle = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
-      const entry: Entry = { method, id: 0, settle, stream: undefined }
-      const refusal = this.begin(entry, input)
-      if (refusal !== undefined) return resume(refusal)
-      return Effect.sync(() => this.drop(entry))
-    })
+    Effect.withFiber((fiber) =>
+      Effect.callback((resume) => {
+        // The failure codec has read the error: it is the method's own, which the client object's type tells.
+        const settle = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
+        const entry: Entry = { method, id: 0, settle, stream: undefined, timer: undefined }
+        const refusal = this.begin(entry, input, fiber)
+        if (refusal !== undefined) return resume(refusal)
+        return Effect.sync(() => this.drop(entry))
+      })
+    )
 
   readonly stream = (method: Method, input: unknown): Stream.Stream<unknown, VchanRpcError> =>
     Stream.unwrap(
@@ -98,10 +104,10 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     )
 
   private openStream(method: Method, input: unknown) {
-    return Effect.suspend(() => {
+    return Effect.withFiber((fiber) => {
       const stream = new ClientStream(this.options.limits.window, (count) => this.session.sendNumber(FrameType.Credit, 0, entry.id, count))
-      const entry = { method, id: 0, settle: stream.settle, stream }
-      return this.begin(entry, input) ?? Effect.succeed(entry)
+      const entry = { method, id: 0, settle: stream.settle, stream, timer: undefined }
+      return this.begin(entry, input, fiber) ?? Effect.succeed(entry)
     })
   }
 
@@ -127,7 +133,7 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
           return this.session.violation(`a frame of type ${type} for the method ${entry.method.name}`)
         }
         this.pending.delete(id)
-        entry?.settle(this.exit(entry, type, body))
+        if (entry !== undefined) this.settle(entry, exitOf(entry.method, this.codecsOf(entry.method), { type, body }, this.error(entry)))
         return
       default:
         return this.session.violation(`a server sent a frame of type ${type}`)
@@ -139,7 +145,7 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   onEnded(error: VchanRpcError): void {
     const entries = [...this.pending.values()]
     this.pending.clear()
-    for (const entry of entries) entry?.settle(Exit.fail(this.session.error(error.reason, entry.method.name)))
+    for (const entry of entries) if (entry !== undefined) this.settle(entry, Exit.fail(this.error(entry)(error.reason)))
     Deferred.doneUnsafe(this.ended, Effect.succeed(error))
   }
 
@@ -164,7 +170,7 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   }
 
   /** Sends the request and puts the entry in flight, or tells why not. */
-  private begin(entry: Entry, input: unknown): Effect.Effect<never, VchanRpcError> | undefined {
+  private begin(entry: Entry, input: unknown, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<never, VchanRpcError> | undefined {
     const { method } = entry
     const { session } = this
     if (session.ended !== undefined) return Effect.fail(session.error(session.ended.reason, method.name))
@@ -181,7 +187,10 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     }
     const body = codecs.payload.encode(payload)
     if (Result.isFailure(body)) return Effect.die(new Error(`the payload of ${method.name} cannot be encoded: ${body.failure}`))
-    const { length } = body.success
+    const timeout = Math.min(fiber.getRef(CurrentDeadline) - performance.now(), method.timeout)
+    if (timeout <= 0) return Effect.fail(session.error(new DeadlineExceeded({ allowedMillis: 0 }), method.name))
+    const envelope = timeout > longestTimer ? undefined : encodeEnvelope({ timeout })
+    const length = body.success.length + (envelope?.length ?? 0)
     if (length > maxFrame) {
       return Effect.fail(session.error(new FrameTooLarge({ what: "payload", length, limit: maxFrame }), method.name))
     }
@@ -189,13 +198,31 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     entry.id = this.nextId
     this.nextId = (this.nextId + 1) >>> 0
     this.pending.set(entry.id, entry)
-    session.send(FrameType.Request, index, entry.id, body.success)
+    if (envelope === undefined) {
+      session.send(FrameType.Request, index, entry.id, body.success)
+    } else {
+      session.sendEnveloped(index, entry.id, envelope, body.success)
+      entry.timer = setTimeout(() => this.expire(entry, timeout), timeout)
+    }
     return undefined
+  }
+
+  /** The deadline is over. The server knows it, too, but may be slow, or not a server to trust. */
+  private expire(entry: Entry, allowedMillis: number): void {
+    if (this.pending.get(entry.id) !== entry) return
+    this.drop(entry)
+    entry.settle(Exit.fail(this.error(entry)(new DeadlineExceeded({ allowedMillis }))))
+  }
+
+  private settle(entry: Entry, exit: Exit.Exit<unknown, unknown>): void {
+    clearTimeout(entry.timer)
+    entry.settle(exit)
   }
 
   /** The caller no longer waits. The id stays taken until the server has ended the call. */
   private drop(entry: Entry): void {
     if (this.pending.get(entry.id) !== entry) return
+    clearTimeout(entry.timer)
     this.pending.set(entry.id, undefined)
     this.session.sendEmpty(FrameType.Interrupt, 0, entry.id)
   }
@@ -211,24 +238,11 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     }
     const detail = Result.isFailure(items) ? items.failure : "a chunk without items"
     this.drop(entry)
-    entry.settle(Exit.fail(this.session.error(new BadReply({ detail }), method.name)))
+    entry.settle(Exit.fail(this.error(entry)(new BadReply({ detail }))))
   }
 
-  private exit({ method }: Entry, type: number, body: Uint8Array): Exit.Exit<unknown, unknown> {
-    if (type === FrameType.End) return Exit.void
-    const bad = (detail: string) => Exit.fail(this.session.error(new BadReply({ detail }), method.name))
-    if (type === FrameType.Refusal) {
-      const reason = decodeRefusal(new TextDecoder().decode(body))
-      return Result.isSuccess(reason) ? Exit.fail(this.session.error(reason.success, method.name)) : bad(reason.failure.message)
-    }
-    if (type === FrameType.Defect) {
-      const defect = method.defect.decode(body)
-      return Exit.die(Result.isSuccess(defect) ? defect.success : new Error(`the handler of ${method.name} died`))
-    }
-    const codecs = this.codecsOf(method)
-    const value = (type === FrameType.Success ? codecs.success : codecs.failure).decode(body)
-    if (Result.isFailure(value)) return bad(value.failure)
-    return type === FrameType.Success ? Exit.succeed(value.success) : Exit.fail(value.success)
+  private error({ method }: Entry) {
+    return (reason: VchanRpcReason) => this.session.error(reason, method.name)
   }
 
   private codecsOf(method: Method): MethodCodecs {

@@ -2,11 +2,12 @@
  * The one place that looks into Effect's `Rpc` definitions, which Effect calls unstable: it makes plain tables of methods and handlers of
  * them for both engines. Owns nothing.
  */
-import { Context, Effect, type Queue, Schema, type Scope, Stream } from "effect"
+import { Context, Duration, Effect, type Queue, Schema, type Scope, Stream } from "effect"
 import type { Cause } from "effect"
 import { Headers } from "effect/http"
 import { Rpc, type RpcClient, type RpcGroup, RpcMessage, type RpcMiddleware, RpcSchema } from "effect/rpc"
 import { binary, type Codec, fingerprint, json, type PlainSchema } from "./Codec.ts"
+import { Timeout } from "./Deadline.ts"
 
 /** A method's codecs, all binary or all JSON. */
 export interface MethodCodecs {
@@ -21,6 +22,8 @@ export interface MethodCodecs {
 export interface Method {
   readonly name: string
   readonly isStream: boolean
+  /** The milliseconds that a call may take where the caller says nothing shorter; Infinity for no limit. */
+  readonly timeout: number
   readonly fingerprint: string
   /** When both sides have the same fingerprint. */
   readonly binary: MethodCodecs
@@ -84,6 +87,7 @@ const methodOf = (rpc: Rpc.AnyWithProps): Method => {
     return {
       name: rpc._tag,
       isStream: stream !== undefined,
+      timeout: Duration.toMillis(Context.get(rpc.annotations, Timeout)),
       fingerprint: [stream === undefined ? "unary" : "stream", ...[payload, success, failure].map(fingerprint)].join(" "),
       binary: codecs(binary),
       json: codecs(json),

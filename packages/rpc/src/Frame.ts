@@ -7,7 +7,7 @@
  * |--|--|--|
  * | 0 | u32 | length of what follows this field: 8 and the body's bytes |
  * | 4 | u8 | type, see `FrameType` |
- * | 5 | u8 | flags, 0 in this version; bit 0 is kept for bodies cut in segments |
+ * | 5 | u8 | flags, see `Flag` |
  * | 6 | u16 | the method's index in the client's Hello; 0 where the type needs none |
  * | 8 | u32 | the call's id; 0 where the type needs none |
  */
@@ -40,6 +40,12 @@ export const FrameType = {
   Ping: 12,
   /** Answers all Pings before it. */
   Pong: 13
+} as const
+
+/** The bits of a frame's flags. */
+export const Flag = {
+  /** Of a Request: the body begins with an envelope, see `Envelope`. */
+  Envelope: 2
 } as const
 
 /** The bytes of a header. */
@@ -178,8 +184,14 @@ export class FrameWriter {
   /** Adds a frame with a body of its own. */
   frame(type: number, method: number, id: number, body: Uint8Array): void {
     this.header(type, method, id, body.length)
-    this.slab.set(body, this.end)
-    this.end += body.length
+    this.append(body)
+  }
+
+  /** Adds a frame with flags, whose body is in two parts. */
+  flagged(type: number, flags: number, method: number, id: number, first: Uint8Array, rest: Uint8Array): void {
+    this.header(type | flags << 8, method, id, first.length + rest.length)
+    this.append(first)
+    this.append(rest)
   }
 
   /** Adds a frame without a body. */
@@ -224,6 +236,11 @@ export class FrameWriter {
     view.setUint32(at + 4, type | method << 16, true)
     view.setUint32(at + 8, id, true)
     this.end = at + headerLength
+  }
+
+  private append(bytes: Uint8Array): void {
+    this.slab.set(bytes, this.end)
+    this.end += bytes.length
   }
 
   private reserve(count: number): void {

@@ -20,12 +20,12 @@ export type Keepalive = { readonly interval: number; readonly timeout: number } 
 
 const shortest = 1
 /** The longest that a timer of JavaScript can wait, about 24 days. */
-const longest = 0x7FFF_FFFF
+export const longestTimer = 0x7FFF_FFFF
 
 const millis = (input: Duration.Input | undefined): number => {
   const value = Duration.toMillis(input ?? "30 seconds")
   if (!(value >= shortest)) throw new RangeError("a keepalive's interval and timeout are at least a millisecond: use false for none")
-  return Math.min(value, longest)
+  return Math.min(value, longestTimer)
 }
 
 /** Fills the defaults in. Throws RangeError for times below a millisecond. */

@@ -87,6 +87,16 @@ export class TooManyCalls extends Schema.TaggedError<TooManyCalls>()("TooManyCal
   }
 }
 
+/** The call was not over in the time it had. Whether the handler did its work is not known; it was interrupted. */
+export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
+  /** The milliseconds the call had. */
+  allowedMillis: Schema.Number
+}) {
+  override get message(): string {
+    return `the call was not over in the ${Math.round(this.allowedMillis)} ms it had`
+  }
+}
+
 /** The handler was interrupted by its own side, as when the server shuts down. */
 export class Interrupted extends Schema.TaggedError<Interrupted>()("Interrupted", {}) {
   override get message(): string {
@@ -125,6 +135,7 @@ export const VchanRpcReason = Schema.Union([
   BadReply,
   FrameTooLarge,
   TooManyCalls,
+  DeadlineExceeded,
   Interrupted,
   PeerSilent,
   ProtocolViolation
@@ -134,7 +145,14 @@ export const VchanRpcReason = Schema.Union([
 export type VchanRpcReason = typeof VchanRpcReason.Type
 
 /** Why a server's engine answers a call in the handler's place: the body of a Refusal. */
-export const CallRefusal = Schema.Union([UnknownMethod, BadPayload, FrameTooLarge, TooManyCalls, Interrupted])
+export const CallRefusal = Schema.Union([
+  UnknownMethod,
+  BadPayload,
+  FrameTooLarge,
+  TooManyCalls,
+  DeadlineExceeded,
+  Interrupted
+])
 
 /** Why a server's engine answers a call in the handler's place. */
 export type CallRefusal = typeof CallRefusal.Type

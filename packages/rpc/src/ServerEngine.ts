@@ -8,18 +8,19 @@
  * this connection and no other.
  */
 import { Closed, type Vchan, VchanError } from "@vchan/vchan"
-import { Cause, Context, Deferred, Effect, type Exit, type Fiber, Result, Schema, Scope } from "effect"
+import { Cause, Context, Deferred, Effect, type Exit, type Fiber, Result, Scope } from "effect"
 import { Caller } from "./Caller.ts"
-import type { CallFacts, MethodCodecs, ServedMethod } from "./Contract.ts"
-import { countedHeaderLength, FrameType } from "./Frame.ts"
+import type { CallFacts, ServedMethod } from "./Contract.ts"
+import { Current as CurrentDeadline } from "./Deadline.ts"
+import { decodeEnvelope, type Envelope } from "./Envelope.ts"
+import { countedHeaderLength, Flag, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello } from "./Hello.ts"
-import type { Keepalive } from "./Keepalive.ts"
+import { type Keepalive, longestTimer } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
 import {
   BadPayload,
-  CallRefusal,
   ConnectionLost,
-  FrameTooLarge,
+  DeadlineExceeded,
   HandshakeRefused,
   HandshakeTimeout,
   Interrupted,
@@ -27,6 +28,7 @@ import {
   UnknownMethod,
   type VchanRpcError
 } from "./RpcError.ts"
+import { type Answered, ServerAnswers, type Target } from "./ServerAnswers.ts"
 import { ServerStream } from "./ServerStream.ts"
 import { Session, type SessionHandler } from "./Session.ts"
 
@@ -40,31 +42,23 @@ export interface ServerOptions {
   /** The bytes that may wait for the client before nothing more is read from it. */
   readonly highWater: number
   readonly keepalive: Keepalive
-}
-
-/** A method as one client calls it. */
-interface Target {
-  readonly method: ServedMethod
-  readonly codecs: MethodCodecs
-  readonly context: Context.Context<never>
+  /** The milliseconds that a handler may run. */
+  readonly maxTime: number
 }
 
 /** A call in flight. */
-interface Call {
-  readonly id: number
-  /** The method's index in the client's Hello. */
-  readonly index: number
-  readonly target: Target
+interface Call extends Answered {
   readonly scope: Scope.Closeable
   readonly stream: ServerStream | undefined
+  readonly context: Context.Context<never>
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   interrupted: boolean
+  interruption: DeadlineExceeded | undefined
+  /** Ends the call at its deadline, if it has one. */
+  timer: NodeJS.Timeout | undefined
 }
 
-const encodeRefusal = Schema.encodeSync(Schema.fromJsonString(CallRefusal))
-const refusalBody = (reason: CallRefusal): Uint8Array => new TextEncoder().encode(encodeRefusal(reason))
-const interruptedBody = refusalBody(new Interrupted())
-const noBody = new Uint8Array(0)
+const noEnvelope: Envelope = {}
 const emitNothing = () => Effect.void
 
 class ServerEngine implements SessionHandler {
@@ -74,6 +68,7 @@ class ServerEngine implements SessionHandler {
   private readonly idle = Deferred.makeUnsafe<void>()
   private readonly options: ServerOptions
   private readonly client: CallFacts["client"]
+  private readonly answers: ServerAnswers
   private readonly calls = new Map<number, Call>()
   private table: ReadonlyArray<Target | undefined> = []
   private peer: Limits | undefined = undefined
@@ -83,9 +78,10 @@ class ServerEngine implements SessionHandler {
     this.options = options
     this.client = client
     this.session = new Session({ ...options, vchan })
+    this.answers = new ServerAnswers(this.session)
   }
 
-  onFrame(type: number, method: number, id: number, body: Uint8Array): void {
+  onFrame(type: number, method: number, id: number, body: Uint8Array, flags: number): void {
     if (this.peer === undefined) {
       if (type === FrameType.Hello) this.hello(body)
       else this.session.refuse(new HandshakeRefused({ detail: "the first frame sent was no Hello" }))
@@ -93,7 +89,7 @@ class ServerEngine implements SessionHandler {
     }
     switch (type) {
       case FrameType.Request:
-        return this.request(this.peer, method, id, body)
+        return flags === Flag.Envelope ? this.enveloped(this.peer, method, id, body) : this.request(this.peer, method, id, body, noEnvelope)
       case FrameType.Interrupt: {
         const call = this.calls.get(id)
         if (call !== undefined) this.interrupt(call)
@@ -158,29 +154,55 @@ class ServerEngine implements SessionHandler {
       return { method, context, codecs: method.fingerprint === fingerprint ? method.binary : method.json }
     })
     this.peer = theirs.limits
+    this.answers.limit = theirs.limits.maxFrame
     const entries = Array.from(methods.values(), ({ fingerprint, name }) => ({ name, fingerprint }))
     this.session.send(FrameType.Hello, 0, 0, encodeHello({ service, limits, methods: entries }))
     this.session.greet(limits.maxFrame + countedHeaderLength)
     Deferred.doneUnsafe(this.greeted, Effect.void)
   }
 
-  private request(peer: Limits, index: number, id: number, body: Uint8Array): void {
+  private enveloped(peer: Limits, index: number, id: number, body: Uint8Array): void {
+    const decoded = decodeEnvelope(body)
+    if (Result.isFailure(decoded)) return this.session.violation(decoded.failure)
+    this.request(peer, index, id, decoded.success.payload, decoded.success.envelope)
+  }
+
+  private request(peer: Limits, index: number, id: number, body: Uint8Array, envelope: Envelope): void {
     if (this.calls.has(id)) return this.session.violation(`the id ${id} was used for a second call while the first runs`)
     if (index >= this.table.length) return this.session.violation(`a call of method ${index}, and the Hello had ${this.table.length}`)
     const target = this.table[index]
-    if (target === undefined) return this.refuse(index, id, new UnknownMethod())
+    if (target === undefined) return this.answers.refuse(index, id, new UnknownMethod())
     const limit = this.options.limits.maxCalls
-    if (this.calls.size >= limit) return this.refuse(index, id, new TooManyCalls({ limit }))
-    if (this.closing) return this.refuse(index, id, new Interrupted())
+    if (this.calls.size >= limit) return this.answers.refuse(index, id, new TooManyCalls({ limit }))
+    if (this.closing) return this.answers.refuse(index, id, new Interrupted())
     const payload = target.codecs.payload.decode(body)
-    if (Result.isFailure(payload)) return this.refuse(index, id, new BadPayload({ detail: payload.failure }))
+    if (Result.isFailure(payload)) return this.answers.refuse(index, id, new BadPayload({ detail: payload.failure }))
     const { codecs, method } = target
     const { client, session } = this
     const stream = method.isStream ? new ServerStream({ session, codec: codecs.success, peer, index, id }) : undefined
-    const call: Call = { id, index, target, stream, scope: Scope.makeUnsafe(), fiber: undefined, interrupted: false }
+    const timeout = Math.min(envelope.timeout ?? Infinity, this.options.maxTime)
+    const isLimited = timeout <= longestTimer
+    const call: Call = {
+      id,
+      index,
+      target,
+      stream,
+      scope: Scope.makeUnsafe(),
+      context: isLimited ? Context.add(target.context, CurrentDeadline, performance.now() + timeout) : target.context,
+      fiber: undefined,
+      interrupted: false,
+      interruption: undefined,
+      timer: isLimited ? setTimeout(() => this.expire(call, timeout), timeout) : undefined
+    }
     this.calls.set(id, call)
     const { effect, uninterruptible } = method.run(payload.success, { client, id, emit: stream?.emit ?? emitNothing })
     this.fork(call, effect, uninterruptible, (exit) => this.finish(call, exit))
+  }
+
+  private expire(call: Call, allowedMillis: number): void {
+    if (call.interrupted) return
+    call.interruption = new DeadlineExceeded({ allowedMillis })
+    this.interrupt(call)
   }
 
   private fork(
@@ -189,7 +211,7 @@ class ServerEngine implements SessionHandler {
     uninterruptible: boolean,
     done: (exit: Exit.Exit<unknown, unknown>) => void
   ): void {
-    const run = Effect.runForkWith(Context.add(call.target.context, Scope.Scope, call.scope))
+    const run = Effect.runForkWith(Context.add(call.context, Scope.Scope, call.scope))
     const fiber = run(effect, { uninterruptible })
     call.fiber = fiber
     // The connection may have ended while the handler took its first steps.
@@ -207,58 +229,13 @@ class ServerEngine implements SessionHandler {
   }
 
   private reply(call: Call, exit: Exit.Exit<unknown, unknown>): void {
+    clearTimeout(call.timer)
     this.calls.delete(call.id)
-    if (this.session.ended === undefined) this.answer(call, exit)
+    if (this.session.ended === undefined) this.answers.exit(call, exit)
     // Nobody is left to hear of a defect but the log.
-    else if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) this.log(call, exit.cause)
+    else if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) this.answers.log(call, exit.cause)
     // Last: `close` goes on at once, and ends the session.
     if (this.closing && this.calls.size === 0) Deferred.doneUnsafe(this.idle, Effect.void)
-  }
-
-  private answer(call: Call, exit: Exit.Exit<unknown, unknown>): void {
-    const { codecs, method } = call.target
-    if (exit._tag === "Failure") return this.answerCause(call, exit.cause)
-    if (method.isStream) return this.session.sendEmpty(FrameType.End, call.index, call.id)
-    const body = codecs.success.encode(exit.value)
-    if (Result.isFailure(body)) return this.answerCause(call, Cause.die(new Error(`the reply cannot be encoded: ${body.failure}`)))
-    this.sendWhole(call, FrameType.Success, body.success)
-  }
-
-  private answerCause(call: Call, cause: Cause.Cause<unknown>): void {
-    const { codecs, method } = call.target
-    const failure = cause.reasons.find(Cause.isFailReason)
-    if (failure !== undefined) {
-      const body = codecs.failure.encode(failure.error)
-      if (Result.isSuccess(body)) return this.sendWhole(call, FrameType.Failure, body.success)
-      return this.answerCause(call, Cause.die(new Error(`the failure cannot be encoded: ${body.failure}`, { cause: failure.error })))
-    }
-    const death = cause.reasons.find(Cause.isDieReason)
-    if (death === undefined) return this.session.send(FrameType.Refusal, call.index, call.id, interruptedBody)
-    if (death.defect instanceof FrameTooLarge) return this.refuse(call.index, call.id, death.defect)
-    this.log(call, cause)
-    const body = method.defect.encode(death.defect)
-    const told = Result.isSuccess(body) && body.success.length <= this.peerFrame ? body.success : noBody
-    this.session.send(FrameType.Defect, call.index, call.id, told)
-  }
-
-  private log(call: Call, cause: Cause.Cause<unknown>): void {
-    const { context, method } = call.target
-    const { service, vchan } = this.session
-    Effect.runForkWith(context)(Effect.logError(`the handler of ${service}.${method.name} died in a call of domain ${vchan.peer}`, cause))
-  }
-
-  private get peerFrame(): number {
-    return this.peer?.maxFrame ?? 0
-  }
-
-  private sendWhole(call: Call, type: number, body: Uint8Array): void {
-    const limit = this.peerFrame
-    if (body.length <= limit) return this.session.send(type, call.index, call.id, body)
-    this.refuse(call.index, call.id, new FrameTooLarge({ what: "reply", length: body.length, limit }))
-  }
-
-  private refuse(index: number, id: number, reason: CallRefusal): void {
-    this.session.send(FrameType.Refusal, index, id, refusalBody(reason))
   }
 
   private credit(id: number, body: Uint8Array): void {

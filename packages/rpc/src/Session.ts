@@ -10,7 +10,7 @@
  */
 import type { Vchan } from "@vchan/vchan"
 import { Schema } from "effect"
-import { FrameReader, FrameType, FrameWriter } from "./Frame.ts"
+import { Flag, FrameReader, FrameType, FrameWriter } from "./Frame.ts"
 import { maxHello } from "./Hello.ts"
 import { type Keepalive, Watch } from "./Keepalive.ts"
 import {
@@ -26,7 +26,7 @@ import {
 /** What the side above does. All are called on the JavaScript thread, and must not throw. */
 export interface SessionHandler {
   /** A frame came. `body` is valid only during the call. */
-  readonly onFrame: (type: number, method: number, id: number, body: Uint8Array) => void
+  readonly onFrame: (type: number, method: number, id: number, body: Uint8Array, flags: number) => void
   /** There is room again, after `isFull` was true. */
   readonly onRoom: () => void
   /** The session ended. Called once. */
@@ -111,6 +111,13 @@ export class Session {
   send(type: number, method: number, id: number, body: Uint8Array): void {
     if (this.ended !== undefined) return
     this.writer.frame(type, method, id, body)
+    this.sendSoon()
+  }
+
+  /** Sends a request with an envelope. */
+  sendEnveloped(method: number, id: number, envelope: Uint8Array, payload: Uint8Array): void {
+    if (this.ended !== undefined) return
+    this.writer.flagged(FrameType.Request, Flag.Envelope, method, id, envelope, payload)
     this.sendSoon()
   }
 
@@ -212,8 +219,8 @@ export class Session {
 
   private dispatch(): void {
     const { body, flags, id, method, type } = this.reader
-    if (flags !== 0) {
-      this.violation(`a frame has flags ${flags}`)
+    if (flags !== 0 && (flags !== Flag.Envelope || type !== FrameType.Request)) {
+      this.violation(`a frame of type ${type} has flags ${flags}`)
     } else if (type === FrameType.Goodbye) {
       const reason = decodeRefusal(new TextDecoder().decode(body))
       this.end(
@@ -222,7 +229,7 @@ export class Session {
     } else if (this.greeted && type === FrameType.Ping) {
       this.pong()
     } else if (!this.greeted || type !== FrameType.Pong) {
-      this.handler?.onFrame(type, method, id, body)
+      this.handler?.onFrame(type, method, id, body, flags)
     }
   }
 

@@ -18,6 +18,8 @@ export interface ServeOptions extends LimitOptions {
   readonly helloTimeout?: Duration.Input | undefined
   /** The bytes of replies that may wait for one client before nothing more is read from it: 1 MiB where left out. */
   readonly highWater?: number | undefined
+  /** How long a handler may run before it is interrupted, where its caller gives no less: for ever where left out. */
+  readonly maxTime?: Duration.Input | undefined
   /** When a silent client is asked whether it lives, and let go of; `false` for never. */
   readonly keepalive?: KeepaliveOptions | false | undefined
 }
@@ -38,7 +40,8 @@ export const serveGroup = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
     limits: limitsFrom(options),
     helloTimeout: Duration.toMillis(options.helloTimeout ?? Duration.seconds(5)),
     highWater: options.highWater ?? 1024 * 1024,
-    keepalive: keepaliveFrom(options.keepalive)
+    keepalive: keepaliveFrom(options.keepalive),
+    maxTime: Duration.toMillis(options.maxTime ?? Duration.infinity)
   }
   let connections = 0
   return (vchan: Vchan): Effect.Effect<void> =>

@@ -1,11 +1,12 @@
 /** One end of an in-memory vchan that sends any frames it is told to, and keeps those that come. */
 import { Array as Arr, Effect } from "effect"
-import { FrameReader, FrameType, FrameWriter } from "../../src/Frame.ts"
+import { Flag, FrameReader, FrameType, FrameWriter } from "../../src/Frame.ts"
 import { encodeHello, type Hello } from "../../src/Hello.ts"
 import type { MemoryVchan } from "./memoryVchan.ts"
 
 export interface Frame {
   readonly type: number
+  readonly flags: number
   readonly method: number
   readonly id: number
   readonly body: Uint8Array
@@ -46,6 +47,12 @@ export class RawPeer {
     this.flush()
   }
 
+  /** A request with those bytes of an envelope. */
+  envelope(method: number, id: number, envelope: Uint8Array, payload: Uint8Array): void {
+    this.writer.flagged(FrameType.Request, Flag.Envelope, method, id, envelope, payload)
+    this.flush()
+  }
+
   credit(id: number, count: number): void {
     this.writer.number(FrameType.Credit, 0, id, count)
     this.flush()
@@ -65,8 +72,8 @@ export class RawPeer {
     for (;;) {
       const found = this.reader.next()
       if (found === true) {
-        const { id, method, type } = this.reader
-        this.frames.push({ type, method, id, body: this.reader.body.slice() })
+        const { flags, id, method, type } = this.reader
+        this.frames.push({ type, flags, method, id, body: this.reader.body.slice() })
       } else if (found !== false || this.reader.fill(this.vchan) === 0) {
         return
       }

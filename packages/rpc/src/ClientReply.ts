@@ -1,0 +1,37 @@
+/**
+ * What a frame that ends a call means to its caller. Pure, and total over the server's bytes.
+ */
+import { Exit, Result, Schema } from "effect"
+import type { Method, MethodCodecs } from "./Contract.ts"
+import { FrameType } from "./Frame.ts"
+import { BadReply, CallRefusal, type VchanRpcError, type VchanRpcReason } from "./RpcError.ts"
+
+const decodeRefusal = Schema.decodeUnknownResult(Schema.fromJsonString(CallRefusal))
+
+/** The exit that a frame of the type Success, Failure, Defect, Refusal or End tells. `error` makes an error of this call. */
+export const exitOf = (
+  method: Method,
+  codecs: MethodCodecs,
+  frame: { readonly type: number; readonly body: Uint8Array },
+  error: (reason: VchanRpcReason) => VchanRpcError
+): Exit.Exit<unknown, unknown> => {
+  const { body, type } = frame
+  const bad = (detail: string) => Exit.fail(error(new BadReply({ detail })))
+  switch (type) {
+    case FrameType.End:
+      return Exit.void
+    case FrameType.Refusal: {
+      const reason = decodeRefusal(new TextDecoder().decode(body))
+      return Result.isSuccess(reason) ? Exit.fail(error(reason.success)) : bad(reason.failure.message)
+    }
+    case FrameType.Defect: {
+      const defect = method.defect.decode(body)
+      return Exit.die(Result.isSuccess(defect) ? defect.success : new Error(`the handler of ${method.name} died`))
+    }
+    default: {
+      const value = (type === FrameType.Success ? codecs.success : codecs.failure).decode(body)
+      if (Result.isFailure(value)) return bad(value.failure)
+      return type === FrameType.Success ? Exit.succeed(value.success) : Exit.fail(value.success)
+    }
+  }
+}
