@@ -43,6 +43,26 @@ describe("deviceSocket", () => {
       }
     }))
 
+  it.live("the next request is written when the former's reply is there: the kernel has room for one", () =>
+    Effect.gen(function*() {
+      const [fd, kernel] = yield* socketPair("packets")
+      yield* Effect.addFinalizer(() => Effect.sync(() => fs.closeSync(fd)))
+      const store = yield* clientOf(fd)
+      const tree = new XenStoreTree().connect(0, (packet) => {
+        const bytes = XenStoreWire.encode(packet)
+        libc.write(kernel, bytes, bytes.length)
+      })
+      const written = yield* Effect.forkChild(Effect.forEach(["/a", "/b"], (path) => store.write(path, path), { concurrency: 2 }))
+      for (const path of ["/a", "/b"]) {
+        let bytes: Uint8Array | undefined
+        yield* until(`the request for ${path}`, () => (bytes = readNow(kernel)) !== undefined)
+        yield* Effect.sleep("20 millis")
+        assert.isUndefined(readNow(kernel))
+        for (const packet of new XenStoreWire.Decoder().feed(bytes ?? new Uint8Array()).packets) tree.handle(packet)
+      }
+      yield* Fiber.join(written)
+    }))
+
   it.live("a packet has at most 4096 bytes, its header counted, and a longer one is not sent", () =>
     Effect.gen(function*() {
       const { store, writes } = yield* setup

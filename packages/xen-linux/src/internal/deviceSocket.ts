@@ -1,9 +1,13 @@
 /**
  * The kernel's way to XenStore, /dev/xen/xenbus, as a socket.
  *
- * Each write is one whole packet, and a packet has at most 4096 bytes with its header. Replies are read when Node's loop polls that there
- * are some, so nothing blocks, and nothing keeps the process from ending. Only to set a watch does the kernel ask the store while the write
- * waits, and where the store refuses, the write fails and no reply comes: here, one is put in its place.
+ * Each write is one whole packet, and a packet has at most 4096 bytes with its header. The kernel keeps a packet in the file's one buffer
+ * until its own thread has passed it on, some time after the write: so the next is written when the reply is there, or it would overwrite
+ * the former (xenbus_dev_request_and_reply in the kernel's sources, from 4.11 on).
+ *
+ * Replies are read when Node's loop polls that there are some, so nothing blocks, and nothing keeps the process from ending. Only to set a
+ * watch does the kernel ask the store while the write waits, and where the store refuses, the write fails and no reply comes: here, one is
+ * put in its place.
  *
  * The socket belongs to the Scope it was made in; the device is its opener's, and is to be open for longer.
  */
@@ -33,10 +37,27 @@ export const deviceSocket = Effect.fnUntraced(function*(fd: number): Effect.fn.R
   const replies = yield* Queue.unbounded<Uint8Array, Socket.SocketError>()
   const buffer = new Uint8Array(XenStoreWire.headerSize + XenStoreWire.maxPayload)
 
+  const decoder = new XenStoreWire.Decoder()
+  const unsent: Array<Uint8Array> = []
+  let awaitsReply = false
+
+  const send = (): void => {
+    while (!awaitsReply) {
+      const packet = unsent.shift()
+      if (packet === undefined) return
+      awaitsReply = libc.write(fd, packet, packet.length) >= 0
+      if (!awaitsReply) Queue.offerUnsafe(replies, refusal(packet, libc.errnoName()))
+    }
+  }
+
   const receive = (): void => {
     const length = libc.read(fd, buffer, buffer.length)
-    if (length > 0) Queue.offerUnsafe(replies, buffer.slice(0, length))
-    else if (length === 0 || libc.errnoName() !== "EAGAIN") end()
+    if (length > 0) {
+      const bytes = buffer.slice(0, length)
+      Queue.offerUnsafe(replies, bytes)
+      if (decoder.feed(bytes).packets.some(({ type }) => type !== XenStoreWire.Operation.WATCH_EVENT)) awaitsReply = false
+      send()
+    } else if (length === 0 || libc.errnoName() !== "EAGAIN") end()
     // Without it, what waits for the reply would run with the loop's next timer.
     setImmediate(() => {})
   }
@@ -49,7 +70,8 @@ export const deviceSocket = Effect.fnUntraced(function*(fd: number): Effect.fn.R
   const write = (chunk: Uint8Array | string | Socket.CloseEvent): Effect.Effect<void> =>
     Effect.sync(() => {
       if (!(chunk instanceof Uint8Array)) return
-      if (libc.write(fd, chunk, chunk.length) < 0) Queue.offerUnsafe(replies, refusal(chunk, libc.errnoName()))
+      unsent.push(chunk)
+      send()
     })
 
   return Socket.make({
