@@ -42,7 +42,7 @@ const join = Effect.fnUntraced(function*(
     const joined = options?.domid === undefined ? [] : [options.domid]
     const [domid = 0, queue = 0] = yield* Effect.acquireRelease(
       Effect.map(control.ask("join", ...joined), (words) => words.map(Number)),
-      () => Effect.andThen(Effect.sync(isolateAll), Effect.ignore(control.ask("leave")))
+      () => Effect.andThen(Effect.sync(isolateAll), control.dismiss("leave"))
     )
     const grants = yield* makeGrantTable({ control, directory, mapped })
     const events = yield* makeEventChannel({ control, directory, queue, spinMicros: options?.spinMicros ?? defaultSpinMicros })

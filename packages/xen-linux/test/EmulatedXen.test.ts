@@ -137,6 +137,21 @@ describe("EmulatedXen, between processes", () => {
       }
     }))
 
+  it.live("a host that is stopped does not hold up the end of a process, and finds nothing of it when it goes on", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const host = yield* remoteHost(directory)
+      const scope = yield* Scope.make()
+      const xen = yield* Scope.provide(join(directory, 1), scope)
+      const grants = Context.get(xen, GrantTable)
+      const events = Context.get(xen, EventChannel)
+      for (let at = 0; at < 20; at++) yield* Scope.provide(Effect.all([grants.share({ domid: 2, count: 1 }), events.bindUnbound(2)]), scope)
+      host.process.kill("SIGSTOP")
+      yield* Scope.close(scope, Exit.void).pipe(Effect.timeout("10 seconds"))
+      host.process.kill("SIGCONT")
+      yield* untilStatus(directory, "nothing", isEmpty)
+    }))
+
   it.live("a process ends by itself once its Layer is closed, and leaves nothing", () =>
     Effect.gen(function*() {
       const { directory } = yield* testHost()

@@ -5,7 +5,7 @@
  */
 import { NodeSocket } from "@effect/platform-node"
 import { HostLost, HostMissing, SystemRefusal } from "@vchan/xen"
-import { Data, Deferred, Effect, type Scope } from "effect"
+import { Data, Deferred, Effect, Option, type Scope } from "effect"
 import { Socket } from "effect/socket"
 import { destroyedNotice, formatRequest, LineDecoder, parseAnswer, type Refusal } from "./ControlProtocol.ts"
 import { fitsSockets, type RunDirectory } from "./RunDirectory.ts"
@@ -16,10 +16,15 @@ export class Refused extends Data.TaggedError("Refused")<Refusal> {}
 /** A refusal as the system's, for people: `what` is what was asked for. */
 export const refusalBy = ({ code, text }: Refused, what: string): SystemRefusal => new SystemRefusal({ call: what, code, hint: text })
 
+/** How long a dismissal waits for its answer. */
+const patience = "1 second"
+
 /** A connection to the host. */
 export interface ControlClient {
   /** Asks the host; the answer's words. */
   readonly ask: (operation: string, ...words: ReadonlyArray<string | number>) => Effect.Effect<ReadonlyArray<string>, Refused | HostLost>
+  /** Tells the host, in a finalizer, what it need not hold any longer: waits until that is done, but not for a host that is stuck. */
+  readonly dismiss: (operation: string, ...words: ReadonlyArray<string | number>) => Effect.Effect<void>
 }
 
 /** Connects to the host of a directory. */
@@ -38,6 +43,8 @@ export const connectControl = Effect.fnUntraced(function*(options: {
   const pending = new Map<number, Deferred.Deferred<ReadonlyArray<string>, Refused | HostLost>>()
   const lines = new LineDecoder()
   let lastId = 0
+  /** The last dismissal was not answered in time, and nothing has come since. */
+  let stuck = false
   let lost: HostLost | undefined
 
   const lose = (host: string) =>
@@ -50,6 +57,7 @@ export const connectControl = Effect.fnUntraced(function*(options: {
   const receive = Effect.gen(function*() {
     while (true) {
       for (const chunk of yield* pull) {
+        stuck = false
         for (const line of lines.feed(chunk) ?? []) {
           const answer = parseAnswer(line)
           if (answer === undefined) {
@@ -70,17 +78,26 @@ export const connectControl = Effect.fnUntraced(function*(options: {
   yield* receive.pipe(Effect.catch(() => lose(directory.path)), Effect.forkScoped)
   yield* Effect.addFinalizer(() => lose(directory.path))
 
+  /** Sends a request; its answer comes later. */
+  const send = (operation: string, words: ReadonlyArray<string | number>) =>
+    Effect.suspend(() => {
+      if (lost !== undefined) return Effect.fail(lost)
+      lastId = (lastId + 1) % 0x1_0000_0000
+      const answer = Deferred.makeUnsafe<ReadonlyArray<string>, Refused | HostLost>()
+      pending.set(lastId, answer)
+      return writer.write(formatRequest(lastId, operation, words)).pipe(
+        Effect.catch(() => lose(directory.path)),
+        Effect.as(Deferred.await(answer))
+      )
+    })
+
   return {
-    ask: (operation, ...words) =>
-      Effect.suspend(() => {
-        if (lost !== undefined) return Effect.fail(lost)
-        lastId = (lastId + 1) % 0x1_0000_0000
-        const waiting = Deferred.makeUnsafe<ReadonlyArray<string>, Refused | HostLost>()
-        pending.set(lastId, waiting)
-        return writer.write(formatRequest(lastId, operation, words)).pipe(
-          Effect.catch(() => lose(directory.path)),
-          Effect.andThen(Deferred.await(waiting))
-        )
-      })
+    ask: (operation, ...words) => Effect.flatten(send(operation, words)),
+    dismiss: (operation, ...words) =>
+      send(operation, words).pipe(
+        Effect.flatMap((answer) => Effect.timeoutOption(Effect.interruptible(answer), stuck ? 0 : patience)),
+        Effect.map((answer) => void (stuck = Option.isNone(answer))),
+        Effect.ignore
+      )
   }
 })

@@ -37,7 +37,7 @@ export const makeEventChannel = Effect.fnUntraced(function*(options: {
   const bind = (operation: string, ...words: ReadonlyArray<number>) =>
     Effect.acquireRelease(
       Effect.map(control.ask(operation, ...words), ([port]) => events.open(Number(port))),
-      ({ port }) => Effect.andThen(Effect.sync(() => events.close(port)), Effect.ignore(control.ask("unbind", port)))
+      ({ port }) => Effect.andThen(Effect.sync(() => events.close(port)), control.dismiss("unbind", port))
     )
 
   return {

@@ -45,7 +45,7 @@ export const makeGrantTable = Effect.fnUntraced(function*(options: {
           checkPageCount(count)
           return Effect.map(control.ask("share", domid, count, notifyWord(notify)), ([first]) => Number(first))
         }),
-        (first) => Effect.ignore(control.ask("end-share", first))
+        (first) => control.dismiss("end-share", first)
       ).pipe(
         Effect.flatMap((first) => mapHere(Array.from({ length: count }, (_, index) => first + index), true)),
         Effect.catchTag("Refused", (refused) =>
@@ -61,7 +61,7 @@ export const makeGrantTable = Effect.fnUntraced(function*(options: {
         if (references.length > mostPages) return yield* new UnsupportedMapping({ domid, detail: `more than ${mostPages} pages at once` })
         yield* Effect.acquireRelease(
           control.ask("map", domid, notifyWord(notify), ...references),
-          ([mapping]) => Effect.ignore(control.ask("end-map", mapping ?? ""))
+          ([mapping]) => control.dismiss("end-map", mapping ?? "")
         )
         return yield* mapHere(references, writable)
       }).pipe(
