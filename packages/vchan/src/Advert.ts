@@ -6,6 +6,7 @@
  */
 import { type DomId, type GrantReference, type Permissions, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
 import { Effect, Option, type Scope } from "effect"
+import { inTime } from "./inTime.ts"
 import { transaction } from "./transaction.ts"
 import { BadAdvert, VchanError } from "./VchanError.ts"
 
@@ -88,7 +89,7 @@ export const publish = Effect.fnUntraced(function*(options: {
   const entries = [[ringRefKey(path), String(advert.ringRef)], [eventChannelKey(path), String(advert.eventChannel)]] as const
   let created = false
   // Registered first: where the transaction is interrupted, nobody knows whether it was committed. It removes no more than its own.
-  yield* Effect.addFinalizer(() => Effect.ignore(transaction(store, (store) => withdraw(store, path, entries, created))))
+  yield* Effect.addFinalizer(() => inTime(transaction(store, (store) => withdraw(store, path, entries, created))))
   yield* transaction(
     store,
     Effect.fnUntraced(function*(store) {

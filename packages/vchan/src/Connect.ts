@@ -9,6 +9,7 @@ import { answerPath, randomId, removeRequest, serviceDirectory, writeRequest } f
 import { readKey } from "./Advert.ts"
 import { asVchanError, checkDomid } from "./asVchanError.ts"
 import { attempt, watchServer } from "./Handshake.ts"
+import { inTime } from "./inTime.ts"
 import type { Vchan } from "./Vchan.ts"
 import { Refused, VchanError } from "./VchanError.ts"
 import { NotYet, untilItWorks } from "./Waiting.ts"
@@ -40,7 +41,7 @@ export const connect = (options: ConnectOptions): Effect.Effect<Vchan, VchanErro
     const path = answerPath(service, client, id)
     let key: string | undefined
     // Registered first: where the request is interrupted, nobody knows whether it was written.
-    yield* Effect.addFinalizer(() => removeRequest({ service, client, id }))
+    yield* Effect.addFinalizer(() => inTime(removeRequest({ service, client, id })))
     const ask = Effect.suspend(() => key === undefined ? writeRequest({ service, server: domid, client, id }) : Effect.succeed(key))
     const turnedDown = Effect.fnUntraced(function*(key: string) {
       if (Option.isSome(yield* readKey(store, key))) return yield* new NotYet({})

@@ -31,6 +31,7 @@ import {
 import { isRefusal, isUnseen, readKey, readmitInterval } from "./Advert.ts"
 import { asVchanError } from "./asVchanError.ts"
 import { offer, ordersFor } from "./Handshake.ts"
+import { inTime } from "./inTime.ts"
 import { transaction } from "./transaction.ts"
 import type { Vchan } from "./Vchan.ts"
 import { DomainGone, type VchanError } from "./VchanError.ts"
@@ -142,7 +143,7 @@ export const make = <R>(
       answered.set(key, entry)
       // A client that gave the server no right to remove its request keeps it, and it counts.
       const settle = Effect.map(remove(key, place), (removed) => removed ? answered.delete(key) : entry.over = true)
-      const cleanUp = Effect.andThen(settle, tidy(owner))
+      const cleanUp = Effect.map(inTime(Effect.andThen(settle, tidy(owner))), () => entry.over = true)
       yield* FiberSet.run(
         connections,
         serve(id, entry).pipe(
@@ -240,7 +241,7 @@ const hold = Effect.fnUntraced(function*(
   const key = `${service}/listener`
   const requests = requestsDirectory(service)
   yield* Effect.addFinalizer(() =>
-    Effect.ignore(transaction(
+    inTime(transaction(
       store,
       Effect.fnUntraced(function*(store) {
         if (Option.contains(yield* readKey(store, key), token)) yield* store.remove(service)

@@ -272,6 +272,35 @@ describe("what is acquired", () => {
 
   const faults = [["fails", Effect.die(new Error("the test's"))], ["is interrupted", Effect.interrupt]] as const
 
+  it.live("is let go of though the store is stuck, by a server, a client and a listener", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      let stuck = false
+      const [one, two] = yield* Effect.all([process(host, serverDomid), process(host, clientDomid)])
+      const behind = (context: Context.Context<Xen>) => {
+        const store = Context.get(context, XenStore)
+        const step = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.suspend(() => stuck ? Effect.never : effect)
+        return Context.add(context, XenStore, {
+          ...store,
+          read: (path) => step(store.read(path)),
+          remove: (path) => step(store.remove(path)),
+          directory: (path) => step(store.directory(path)),
+          transaction: (body) => step(store.transaction(body))
+        })
+      }
+      const [serves, connects, listens] = yield* Effect.all([Scope.make(), Scope.make(), Scope.make()])
+      const server = yield* Scope.provide(offered(behind(one)), serves)
+      yield* Scope.provide(joined(behind(two)), connects)
+      yield* server.accept
+      yield* Scope.provide(as(behind(one))(Listener.make({ path: "data/service", clients: "any", handler: () => Effect.never })), listens)
+      stuck = true
+      yield* Effect.forEach([serves, connects, listens], (scope) => Scope.close(scope, Exit.void), {
+        concurrency: "unbounded",
+        discard: true
+      }).pipe(
+        Effect.timeout("15 seconds")
+      )
+    })))
+
   for (const [what, fault] of faults) {
     it.live(`is released when any step of the server's handshake ${what}`, () =>
       onHost(Effect.fnUntraced(function*(host) {
