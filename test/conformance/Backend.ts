@@ -15,7 +15,13 @@ export interface Host {
 }
 
 /** What a backend's hosts may be unable to show. */
-export type Capability = "several domains" | "a privileged domain" | "a domain's end" | "a limit on ports" | "a guest's quotas"
+export type Capability =
+  | "several domains"
+  | "a privileged domain"
+  | "a domain's end"
+  | "a limit on ports"
+  | "a guest's quotas"
+  | "a store that is fast"
 
 /** A backend to hold against the contracts. */
 export interface Backend {

@@ -1,6 +1,6 @@
 /**
- * dom0 has a guest's agent start programs: each command is a key below the guest's `data/agent/do`, which dom0 writes, and its answer one
- * below `data/agent/done`, which the guest writes. dom0 removes both.
+ * dom0 has a guest's agent start programs: each command is a key below the guest's `data/agent/do`, which dom0 writes and the guest
+ * removes, and its answer one below `data/agent/done`, which the guest writes and dom0 removes.
  */
 import { type DomId, XenStore } from "@vchan/xen"
 import { Deferred, Effect, Fiber, Option, Schema, type Scope, Stream } from "effect"
@@ -12,7 +12,8 @@ export const Command = Schema.fromJsonString(Schema.Union([
   Schema.TaggedStruct("Said", { id: Schema.Int, start: Schema.String }),
   Schema.TaggedStruct("Exit", { id: Schema.Int }),
   Schema.TaggedStruct("Kill", { id: Schema.Int }),
-  Schema.TaggedStruct("End", { id: Schema.Int })
+  Schema.TaggedStruct("End", { id: Schema.Int }),
+  Schema.TaggedStruct("Held", {})
 ]))
 
 /** What it answers. */
@@ -27,6 +28,8 @@ export const directory = "data/agent"
 /** An agent as dom0 sees it. */
 export interface Remote {
   readonly start: (argv: ReadonlyArray<string>) => Effect.Effect<Program, BenchError, Scope.Scope>
+  /** What the guest holds, in one line. */
+  readonly held: Effect.Effect<string, BenchError>
 }
 
 const failed = (error: { readonly message: string }) => new BenchError({ message: error.message })
@@ -51,25 +54,30 @@ export const attach = Effect.fnUntraced(function*(domid: DomId): Effect.fn.Retur
     if (Option.isNone(text)) return
     waiting.delete(id)
     yield* Deferred.complete(waiter, Effect.mapError(Schema.decodeEffect(Answer)(text.value), failed))
-    yield* Effect.ignore(Effect.all([store.remove(path), store.remove(`${base}/do/${id}`)]))
+    yield* Effect.ignore(store.remove(path))
   })
   yield* Effect.forkScoped(Stream.runForEach(store.watch(`${base}/done`), answered))
+
+  const tell = (id: string, command: typeof Command.Type) =>
+    Effect.mapError(Effect.flatMap(Schema.encodeEffect(Command)(command), (text) => store.write(`${base}/do/${id}`, text)), failed)
 
   const ask = Effect.fnUntraced(function*(command: typeof Command.Type) {
     const id = String(++count)
     const waiter = yield* Deferred.make<typeof Answer.Type, BenchError>()
     waiting.set(id, waiter)
-    yield* Effect.mapError(Effect.flatMap(Schema.encodeEffect(Command)(command), (text) => store.write(`${base}/do/${id}`, text)), failed)
+    yield* tell(id, command)
     const answer = yield* Deferred.await(waiter)
     return answer._tag === "Done" ? { id: Number(id), text: answer.text } : yield* new BenchError({ message: answer.message })
   })
 
   return {
+    held: Effect.map(ask({ _tag: "Held" }), ({ text }) => text),
     start: (argv) =>
       Effect.map(
         Effect.acquireRelease(
           ask({ _tag: "Start", argv }),
-          ({ id }) => Effect.ignore(Effect.timeout(ask({ _tag: "End", id }), "10 seconds"))
+          // What a program leaves behind is looked at later, so its end is not waited for.
+          ({ id }) => Effect.ignore(tell(String(++count), { _tag: "End", id }))
         ),
         ({ id }) => ({
           said: (start) => Effect.map(ask({ _tag: "Said", id, start }), ({ text }) => text),
@@ -82,7 +90,8 @@ export const attach = Effect.fnUntraced(function*(domid: DomId): Effect.fn.Retur
 
 /** The agent: does what dom0 asks, for ever. */
 export const serve = (
-  start: (argv: ReadonlyArray<string>) => Effect.Effect<Program, BenchError, Scope.Scope>
+  start: (argv: ReadonlyArray<string>) => Effect.Effect<Program, BenchError, Scope.Scope>,
+  held: Effect.Effect<string>
 ): Effect.Effect<void, BenchError, XenStore> =>
   Effect.gen(function*() {
     const store = yield* XenStore
@@ -113,6 +122,8 @@ export const serve = (
           yield* Fiber.interrupt(fiber)
           return ""
         }
+        case "Held":
+          return yield* held
       }
     })
     const seen = new Set<string>()
@@ -122,13 +133,15 @@ export const serve = (
       const text = yield* Effect.option(store.read(path))
       if (Option.isNone(text)) return
       seen.add(id)
-      const answer = yield* Schema.decodeEffect(Command)(text.value).pipe(
-        Effect.flatMap((command) => perform(Number(id), command)),
+      yield* Effect.forkDetach(store.remove(path))
+      const command = yield* Schema.decodeEffect(Command)(text.value)
+      const answer = yield* perform(Number(id), command).pipe(
         Effect.match({
           onFailure: ({ message }): typeof Answer.Type => ({ _tag: "Failed", message: message.slice(0, 1500) }),
           onSuccess: (text): typeof Answer.Type => ({ _tag: "Done", text: text.slice(0, 1500) })
         })
       )
+      if (command._tag === "End") return
       yield* Effect.flatMap(Schema.encodeEffect(Answer)(answer), (text) => store.write(`${directory}/done/${id}`, text))
     })
     yield* store.write(`${directory}/done`, "")

@@ -10,6 +10,8 @@ export interface Domain {
   readonly name: string
   readonly domid: DomId
   readonly start: (argv: ReadonlyArray<string>) => Effect.Effect<Program, BenchError, Scope.Scope>
+  /** What all its processes hold, in one line. */
+  readonly held: Effect.Effect<string, BenchError>
 }
 
 /** The bench. */
@@ -17,6 +19,8 @@ export interface World {
   readonly dom0: Domain
   readonly one: Domain
   readonly two: Domain
+  /** Ends a guest for good, as `xl destroy` does; what is started in it afterwards fails. */
+  readonly destroy: (guest: Domain) => Effect.Effect<void, BenchError>
   /** Adds a line to the report. */
   readonly note: (text: string) => Effect.Effect<void>
 }

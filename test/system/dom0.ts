@@ -9,6 +9,7 @@ import { Cause, Console, Effect, Exit, Schedule, type Scope } from "effect"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import { cases } from "./cases.ts"
+import { held as heldHere } from "./Held.ts"
 import { BenchError, start } from "./Programs.ts"
 import { attach } from "./Remote.ts"
 import { ask, type Case, type Domain, type World } from "./World.ts"
@@ -40,71 +41,75 @@ const createGuest = Effect.fnUntraced(function*(name: string) {
 const guest = (name: string): Effect.Effect<Domain, BenchError, XenStore | Scope.Scope> =>
   Effect.gen(function*() {
     const domid = yield* createGuest(name)
-    const { start } = yield* attach(domid)
-    return { name, domid, start }
+    const { held, start } = yield* attach(domid)
+    return { name, domid, start, held }
   }).pipe(Effect.timeoutOrElse({
     duration: "2 minutes",
     orElse: () => Effect.fail(new BenchError({ message: `${name} does not come up` }))
   }))
 
-/**
- * All that could be left: mapped or shared pages of any process, and keys; ports of every domain, which only dom0 may see. A server in C leaves
- * the empty directories above its keys.
- */
-const held = Effect.fnUntraced(function*(world: World) {
-  const domains = [world.dom0, world.one, world.two]
-  const own = "echo $(cat /proc/[0-9]*/maps 2> /dev/null | grep -c dev/xen/gnt) pages, keys: "
-    + "$(xenstore-ls -f data 2> /dev/null | grep -v -e ^data/agent -e '^data/vchan[/0-9]* = \"\"$')"
-  const texts = yield* Effect.forEach(
-    domains,
-    (domain) => Effect.map(ask(domain, ["sh", "-c", own]), (text) => `${domain.name}: ${text}`),
-    {
-      concurrency: "unbounded"
-    }
-  )
-  const ports = yield* ask(world.dom0, ["sh", "-c", `echo ${domains.map(({ domid }) => `$(lsevtchn ${domid} | wc -l)`).join(", ")}`])
-  return [...texts, `ports: ${ports}`].join("\n")
+/** All that could be left; the ports of every domain only dom0 may see. Of a domain that was destroyed dom0 lets go, too. */
+const heldBy = Effect.fnUntraced(function*(world: World, destroyed: ReadonlySet<Domain>) {
+  const domains = [world.dom0, world.one, world.two].filter((domain) => !destroyed.has(domain))
+  const lines = Effect.forEach(domains, ({ held, name }) => Effect.map(held, (text) => `${name}: ${text}`), { concurrency: "unbounded" })
+  const count = `echo ${domains.map(({ domid }) => `$(lsevtchn ${domid} | wc -l)`).join(", ")}`
+  const [ports, texts] = yield* Effect.all([ask(world.dom0, ["sh", "-c", count]), lines], { concurrency: "unbounded" })
+  return destroyed.size > 0 ? texts.filter((text) => !text.startsWith("dom0")) : [...texts, `ports: ${ports}`]
 })
 
-const run = Effect.fnUntraced(function*(world: World, { name, run }: Case, before: string) {
-  const begun = performance.now()
-  const exit = yield* run(world).pipe(
-    Effect.scoped,
-    Effect.timeoutOrElse({ duration: "2 minutes", orElse: () => Effect.fail(new BenchError({ message: "it took over two minutes" })) }),
-    Effect.andThen(
-      Effect.flatMap(
-        held(world),
-        (after) =>
-          after === before ? Effect.void : Effect.fail(new BenchError({ message: `left behind\n${after}\nwhere before was\n${before}` }))
-      ).pipe(
-        Effect.retry({ schedule: Schedule.spaced("300 millis"), times: 10 })
-      )
-    ),
-    Effect.exit
-  )
-  const seconds = ((performance.now() - begun) / 1000).toFixed(1)
-  if (Exit.isSuccess(exit)) yield* Console.log(`case: ok ${seconds} ${name}`)
-  else {
-    yield* Console.log(`case: failed ${seconds} ${name}`)
-    const error = Cause.squash(exit.cause)
-    const detail = error instanceof BenchError ? error.message : Cause.pretty(exit.cause)
-    yield* Effect.forEach(detail.split("\n"), (line) => Console.log(`case: | ${line}`))
+const run = Effect.fnUntraced(
+  function*(world: World, { name, run }: Case, held: Effect.Effect<ReadonlyArray<string>, BenchError>, before: ReadonlyArray<string>) {
+    const begun = performance.now()
+    const exit = yield* run(world).pipe(
+      Effect.scoped,
+      Effect.timeoutOrElse({ duration: "2 minutes", orElse: () => Effect.fail(new BenchError({ message: "it took over two minutes" })) }),
+      Effect.andThen(
+        Effect.flatMap(held, (after) =>
+          after.every((line) => before.includes(line))
+            ? Effect.void
+            : Effect.fail(new BenchError({ message: ["left behind", ...after, "where before was", ...before].join("\n") }))).pipe(
+            Effect.retry({ schedule: Schedule.spaced("300 millis"), times: 10 })
+          )
+      ),
+      Effect.exit
+    )
+    const seconds = ((performance.now() - begun) / 1000).toFixed(1)
+    if (Exit.isSuccess(exit)) yield* Console.log(`case: ok ${seconds} ${name}`)
+    else {
+      yield* Console.log(`case: failed ${seconds} ${name}`)
+      const error = Cause.squash(exit.cause)
+      const detail = error instanceof BenchError ? error.message : Cause.pretty(exit.cause)
+      yield* Effect.forEach(detail.split("\n"), (line) => Console.log(`case: | ${line}`))
+    }
+    return Exit.isSuccess(exit)
   }
-  return Exit.isSuccess(exit)
-})
+)
 
 const main = Effect.gen(function*() {
   const xen = yield* Effect.context<Services>()
-  const dom0: Domain = { name: "dom0", domid: 0, start: (argv) => Effect.provideContext(start(argv), xen) }
+  const dom0: Domain = {
+    name: "dom0",
+    domid: 0,
+    start: (argv) => Effect.provideContext(start(argv), xen),
+    held: Effect.provideContext(heldHere, xen)
+  }
   const [one, two] = yield* Effect.all([guest("one"), guest("two")], { concurrency: "unbounded" })
-  const world: World = { dom0, one, two, note: (text) => Console.log(`case: | ${text}`) }
+  const destroyed = new Set<Domain>()
+  const world: World = {
+    dom0,
+    one,
+    two,
+    note: (text) => Console.log(`case: | ${text}`),
+    destroy: (guest) => Effect.andThen(xl("destroy", guest.name), Effect.sync(() => destroyed.add(guest)))
+  }
   yield* Console.log(`dom0: guests ${one.domid} and ${two.domid} are up after ${performance.now() / 1000 | 0} s`)
   let failed = 0
-  let before = yield* held(world)
+  const held = Effect.suspend(() => heldBy(world, destroyed))
+  let before = yield* held
   for (const each of cases) {
-    if (yield* run(world, each, before)) continue
+    if (yield* run(world, each, held, before)) continue
     failed++
-    before = yield* held(world)
+    before = yield* held
   }
   yield* Console.log("case: end")
   if (failed > 0) return yield* Effect.fail(new BenchError({ message: `${failed} failed` }))

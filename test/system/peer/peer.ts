@@ -1,8 +1,9 @@
 /**
  * The program of peer.c in TypeScript: the same arguments, the same words.
  *
- * Two works more: `listen` (a listener at PATH for the domids that follow, or any; it writes back what it reads) and `ask` (asks a listener
- * for a connection, and sends one message of 64 bytes through it).
+ * Two works more: `listen` (a listener at PATH for the domids that follow, or any; it writes back what it reads, and prints
+ * "came DOMID" and "left DOMID REASON") and `ask` (asks a listener for a connection, sends one message of 64 bytes through it, prints
+ * "answered", and goes on with `hold` where that follows).
  */
 import { Handshake, Listener, type Server, type Vchan, type VchanError } from "@vchan/vchan"
 import type { Xen } from "@vchan/xen"
@@ -25,7 +26,11 @@ export const peer = (args: ReadonlyArray<string>, say: Say): Effect.Effect<void,
   const accepted = Effect.flatMap(server, (server) => Effect.tap(server.accept, () => say("connected")))
   const run = Effect.gen(function*() {
     if (work === "listen") return yield* listen(path, rest, say)
-    if (work === "ask") return yield* exchange(yield* Listener.connect({ ...options, timeout: "2 seconds" }), 0)
+    if (work === "ask") {
+      const vchan = yield* Listener.connect(options)
+      yield* Effect.andThen(exchange(vchan, 0), say("answered"))
+      return yield* rest[0] === "hold" ? perform(vchan, "hold", [], say) : Effect.void
+    }
     if (work === "serve") return yield* serve(yield* server, first)
     return yield* perform(yield* role === "server" ? accepted : connected, work, numbers, say)
   })
@@ -122,7 +127,12 @@ const listen = (path: string, clients: ReadonlyArray<string>, say: Say): Effect.
     const { ended } = yield* Listener.make({
       path,
       clients: clients[0] === "any" ? "any" : clients.map(Number),
-      handler: (vchan) => Effect.andThen(say(`came ${vchan.peer}`), Effect.ignore(echo(vchan, () => Effect.void)))
+      handler: (vchan) =>
+        Effect.gen(function*() {
+          yield* say(`came ${vchan.peer}`)
+          const { reason } = yield* Effect.flip(echo(vchan, () => Effect.void))
+          yield* say(`left ${vchan.peer} ${reason._tag}`)
+        })
     })
     yield* say("up")
     return yield* Effect.flip(Effect.flip(Effect.flatMap(ended, Effect.fail)))
