@@ -27,10 +27,11 @@ export interface Running {
 export const start = Effect.fnUntraced(function*(
   directory: string,
   args: ReadonlyArray<string>,
-  stdin: Stream.Stream<Uint8Array> = Stream.empty
+  stdin: Stream.Stream<Uint8Array> = Stream.empty,
+  env: Readonly<Record<string, string>> = {}
 ): Effect.fn.Return<Running, PlatformError.PlatformError, Scope.Scope | ChildProcessSpawner.ChildProcessSpawner> {
   const child = yield* ChildProcess.make(process.execPath, [bin, ...args], {
-    env: { VCHAN_HOST: directory },
+    env: { VCHAN_HOST: directory, ...env },
     extendEnv: true,
     stdin,
     forceKillAfter: "5 seconds"
