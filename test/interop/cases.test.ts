@@ -1,14 +1,16 @@
 /**
- * The cases of the suite for real Xen that have C at one end, between the same programs on an emulated host.
+ * The cases of the suite for real Xen, between the same programs on an emulated host.
  */
 import { it } from "@effect/vitest"
 import { Effect } from "effect"
-import { cases } from "../system/cases.ts"
+import { basics, interop } from "../system/cases/exchange.ts"
+import { clients, destruction, ending } from "../system/cases/lives.ts"
+import { admission } from "../system/cases/services.ts"
 import { describeDebian } from "./debian.ts"
 import { makeWorld } from "./world.ts"
 
 describeDebian("as on real Xen, on the emulated host", (debian) => {
-  for (const { name, run } of cases.filter(({ name }) => /\bC\b/.test(name))) {
+  for (const { name, run } of [...basics, ...clients, ...ending, ...admission, ...interop, ...destruction]) {
     it.live(name, () =>
       Effect.gen(function*() {
         const world = yield* makeWorld(debian)

@@ -5,7 +5,7 @@
  * Each race is one C process and one connection in this process. `VCHAN_RACES` says how many there are for each case; 25 where not given.
  */
 import { expect, it } from "@effect/vitest"
-import { Handshake, type Vchan, VchanError } from "@vchan/vchan"
+import { Handshake, type Vchan, type VchanError } from "@vchan/vchan"
 import { Effect } from "effect"
 import { crc32 } from "node:zlib"
 import type { Program } from "../system/Programs.ts"
@@ -22,24 +22,43 @@ const lengthOf = (race: number): number => lengths[race % lengths.length] ?? 1
 
 const isPeerGone = (error: VchanError): boolean => error.reason._tag === "PeerGone"
 
-/** Reads until the other side is gone; the words of the C program for what was read. */
-const readAll = Effect.fnUntraced(function*(vchan: Vchan) {
+interface Read {
+  count: number
+  crc: number
+}
+
+/** Reads until the other side is gone, and adds what came to what was read before. */
+const readAll = (vchan: Vchan, read: Read = { count: 0, crc: 0 }): Effect.Effect<Read, VchanError> => {
   const buffer = new Uint8Array(1 << 16)
-  let count = 0
-  let crc = 0
-  yield* Effect.forever(Effect.map(vchan.readInto(buffer), (length) => {
-    crc = crc32(buffer.subarray(0, length), crc)
-    count += length
-  })).pipe(Effect.catchIf(isPeerGone, () => Effect.void))
-  return `${count} ${crc.toString(16).padStart(8, "0")}`
-})
+  return Effect.forever(Effect.map(vchan.readInto(buffer), (length) => {
+    read.crc = crc32(buffer.subarray(0, length), read.crc)
+    read.count += length
+  })).pipe(
+    Effect.catchIf(isPeerGone, () => Effect.void),
+    Effect.as(read)
+  )
+}
+
+/** As the C program tells of its bytes. */
+const words = ({ count, crc }: Read): string => `${count} ${crc.toString(16).padStart(8, "0")}`
+
+/** The bytes that the C program writes, from its start on (`pattern` in peer.c). */
+const pattern = (length: number): Uint8Array => {
+  let state = 2_463_534_242
+  return Uint8Array.from({ length }, () => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return state >>> 24
+  })
+}
 
 /** The C program that writes so many bytes and closes. */
 const writes = (length: number) => ["pump", String(length), "0", "0"]
 
-const sameAs = Effect.fnUntraced(function*(race: number, received: string, writer: Program) {
+const sameAs = Effect.fnUntraced(function*(race: number, received: Read, writer: Program) {
   const sent = yield* writer.said("sent")
-  if (received !== sent) return yield* Effect.die(new Error(`race ${race}: ${sent} was sent, and ${received} received`))
+  if (words(received) !== sent) return yield* Effect.die(new Error(`race ${race}: ${sent} was sent, and ${words(received)} received`))
 })
 
 describeDebian(`${races} races between the last bytes and the end`, (debian) => {
@@ -74,7 +93,9 @@ describeDebian(`${races} races between the last bytes and the end`, (debian) => 
         yield* Effect.gen(function*() {
           const path = `/local/domain/5/data/races/${race}`
           const server = yield* one.startC(debian.peer, "server", "7", path, "1024", "2048", ...writes(lengthOf(race)))
-          const received = yield* Effect.scoped(Effect.flatMap(Handshake.client({ domid: 5, path }), readAll)).pipe(Effect.provide(two.xen))
+          const received = yield* Effect.scoped(Effect.flatMap(Handshake.client({ domid: 5, path }), (vchan) => readAll(vchan))).pipe(
+            Effect.provide(two.xen)
+          )
           yield* ends(`server ${race}`, server)
           yield* sameAs(race, received, server)
         }).pipe(Effect.scoped)
@@ -86,22 +107,23 @@ describeDebian(`${races} races between the last bytes and the end`, (debian) => 
     Effect.gen(function*() {
       const { one, two } = yield* makeWorld(debian)
       const path = "/local/domain/5/data/races"
-      const total = Array.from({ length: races }, (_, race) => lengthOf(race)).reduce((sum, length) => sum + length, 0)
+      const sent = { count: 0, crc: 0 }
+      for (let race = 0; race < races; race++) {
+        sent.count += lengthOf(race)
+        sent.crc = crc32(pattern(lengthOf(race)), sent.crc)
+      }
       yield* Effect.gen(function*() {
         const server = yield* Handshake.server({ domid: two.domid, path, leftMin: 2048, rightMin: 1024 })
-        let received = 0
-        // A client that comes before the former one's end was noticed goes on with its connection, so only the sum is sure.
+        // A client that comes before the former one's end was noticed goes on with its connection: only what they wrote together is sure.
+        const received = { count: 0, crc: 0 }
         const reading = Effect.gen(function*() {
-          while (received < total) {
-            const words = yield* Effect.scoped(Effect.flatMap(server.accept, readAll))
-            received += Number(words.split(" ")[0])
-          }
+          while (received.count < sent.count) yield* Effect.scoped(Effect.flatMap(server.accept, (vchan) => readAll(vchan, received)))
         })
         const clients = lengths.map((_, race) => [debian.peer, "client", "5", path, "0", "0", ...writes(lengthOf(race))].join(" "))
         const rounds = Array.from({ length: races }, (_, race) => clients[race % lengths.length] ?? "")
         const writing = Effect.scoped(Effect.flatMap(two.startC("sh", "-c", rounds.join(" && ")), (shell) => ends("the clients", shell)))
         yield* Effect.all([reading, writing], { concurrency: "unbounded" })
-        expect(received).toBe(total)
+        expect(words(received)).toBe(words(sent))
       }).pipe(Effect.scoped, Effect.provide(one.xen))
     }).pipe(Effect.scoped, Effect.timeout(duration)), 1000 * (25 + races / 5))
 
@@ -111,8 +133,8 @@ describeDebian(`${races} races between the last bytes and the end`, (debian) => 
       for (let race = 0; race < races; race++) {
         yield* Effect.gen(function*() {
           const path = `/local/domain/5/data/races/${race}`
-          const bytes = new Uint8Array(lengthOf(race)).fill(race)
-          const sent = `${bytes.length} ${crc32(bytes).toString(16).padStart(8, "0")}`
+          const bytes = pattern(lengthOf(race))
+          const sent = words({ count: bytes.length, crc: crc32(bytes) })
           const server = yield* one.startC(debian.peer, "server", "7", path, "1024", "2048", "pump", "0", "-1", "0")
           yield* Effect.scoped(Effect.flatMap(Handshake.client({ domid: 5, path }), (vchan) => vchan.write(bytes))).pipe(
             Effect.provide(two.xen)
@@ -120,6 +142,47 @@ describeDebian(`${races} races between the last bytes and the end`, (debian) => 
           expect(yield* server.said("received")).toBe(sent)
           yield* ends(`server ${race}`, server)
         }).pipe(Effect.scoped)
+      }
+      yield* untilReleased
+    }).pipe(Effect.scoped, Effect.timeout(duration)), 1000 * (25 + races / 5))
+
+  it.live(
+    "C clients that are killed at any moment, in the middle of what they write: each end is noticed, and the next client served",
+    () =>
+      Effect.gen(function*() {
+        const { one, two, untilReleased } = yield* makeWorld(debian)
+        const path = "/local/domain/5/data/races"
+        yield* Effect.gen(function*() {
+          const server = yield* Handshake.server({ domid: two.domid, path, leftMin: 4096, rightMin: 4096 })
+          for (let race = 0; race < races; race++) {
+            yield* Effect.gen(function*() {
+              const client = yield* two.startC(debian.peer, "client", "5", path, "0", "0", ...writes(1_000_000_000))
+              const vchan = yield* server.accept
+              yield* Effect.forkScoped(Effect.delay(client.kill, Math.random() * 10))
+              const { count, crc } = yield* readAll(vchan)
+              expect(crc).toBe(crc32(pattern(count)))
+            }).pipe(Effect.scoped)
+          }
+          const last = yield* two.startC(debian.peer, "client", "5", path, "0", "0", ...writes(5000))
+          yield* sameAs(races, yield* Effect.scoped(Effect.flatMap(server.accept, (vchan) => readAll(vchan))), last)
+        }).pipe(Effect.scoped, Effect.provide(one.xen))
+        yield* untilReleased
+      }).pipe(Effect.scoped, Effect.timeout(duration)),
+    1000 * (25 + races / 5)
+  )
+
+  it.live("C servers that are killed at any moment, in the middle of what they write: each end is noticed", () =>
+    Effect.gen(function*() {
+      const { one, two, untilReleased } = yield* makeWorld(debian)
+      for (let race = 0; race < races; race++) {
+        yield* Effect.gen(function*() {
+          const path = `/local/domain/5/data/races/${race}`
+          const server = yield* one.startC(debian.peer, "server", "7", path, "4096", "4096", ...writes(1_000_000_000))
+          const vchan = yield* Handshake.client({ domid: 5, path })
+          yield* Effect.forkScoped(Effect.delay(server.kill, Math.random() * 10))
+          const { count, crc } = yield* readAll(vchan)
+          expect(crc).toBe(crc32(pattern(count)))
+        }).pipe(Effect.scoped, Effect.provide(two.xen))
       }
       yield* untilReleased
     }).pipe(Effect.scoped, Effect.timeout(duration)), 1000 * (25 + races / 5))

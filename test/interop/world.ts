@@ -12,7 +12,7 @@ import type { Domain } from "../system/World.ts"
 import type { Debian } from "./debian.ts"
 
 /** A domain of an emulated host. */
-export interface Guest extends Domain {
+interface Guest extends Domain {
   readonly xen: Context.Context<Xen>
   /** Starts a C program, by its path or its name in Debian's packages. */
   readonly startC: (...argv: ReadonlyArray<string>) => Effect.Effect<Program, never, Scope.Scope>
@@ -60,13 +60,14 @@ export const makeWorld = Effect.fnUntraced(function*(debian: Debian) {
     dom0: yield* guest(debian, directory, "dom0", 0),
     one: yield* guest(debian, directory, "one", 5),
     two: yield* guest(debian, directory, "two", 7),
+    destroy: ({ domid }: Domain) => Effect.orDie(HostControl.destroy({ directory, domid })),
     note: (text: string) => Effect.sync(() => console.log(text)),
     status: Effect.orDie(HostControl.status({ directory })),
-    /** Waits until the three domains hold what they held at the start: nothing. */
+    /** Waits until the domains hold what they held at the start: nothing. */
     untilReleased: Effect.asVoid(Effect.orDie(untilStatus(directory, "nothing held", isReleased)))
   }
 })
 
-/** Without the processes: the three domains themselves stay. */
+/** Of each domain this process is one, and stays. */
 const isReleased = (status: HostStatus): boolean =>
-  status.processes === 3 && status.grants + status.mappings + status.ports + status.transactions === 0
+  status.processes === status.domains.length && status.grants + status.mappings + status.ports + status.transactions === 0
