@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { HostControl } from "@vchan/xen-linux"
 import { Effect } from "effect"
 import * as fs from "node:fs"
-import { startClient, startGuest, startHost, untilReleased } from "./processes.ts"
+import { startClient, startGuest, startHost, untilReleased, untilStatus } from "./processes.ts"
 
 describe("kill -9", () => {
   it.live("of a guest in the middle of a call and of a stream fails both with PeerGone, and leaves nothing on the host", () =>
@@ -31,9 +31,7 @@ describe("kill -9", () => {
       yield* client.kill()
       yield* guest.told("Hang interrupted")
       yield* guest.told("Numbers ended")
-      yield* untilReleased(directory, 1)
-      const after = yield* HostControl.status({ directory })
-      assert.deepStrictEqual({ ...after }, { ...before })
+      yield* untilStatus(directory, before)
       yield* startClient(directory, guest.domid)
     }))
 

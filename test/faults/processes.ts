@@ -81,11 +81,19 @@ export const startClient = Effect.fnUntraced(function*(directory: string, domid:
 
 /** Waits, in bounded time, until the host holds nothing for these many domains (domain 0 apart) but what they start with. */
 export const untilReleased = (directory: string, domains: number): Effect.Effect<void> =>
+  untilHolds(
+    directory,
+    ({ grants, mappings, ports, processes, transactions, ...status }) =>
+      status.domains.length === domains + 1 && processes === domains && grants + mappings + ports + transactions === 0
+  )
+
+/** Waits, in bounded time, until the host holds exactly as much again. */
+export const untilStatus = (directory: string, wanted: HostStatus): Effect.Effect<void> =>
+  untilHolds(directory, (status) => JSON.stringify(status) === JSON.stringify(wanted))
+
+const untilHolds = (directory: string, wanted: (status: HostStatus) => boolean): Effect.Effect<void> =>
   HostControl.status({ directory }).pipe(
-    Effect.flatMap((status) => isReleased(status, domains) ? Effect.void : Effect.fail(`still held: ${JSON.stringify(status)}`)),
+    Effect.flatMap((status) => wanted(status) ? Effect.void : Effect.fail(`still held: ${JSON.stringify(status)}`)),
     Effect.retry({ schedule: Schedule.spaced("10 millis"), times: 500 }),
     Effect.orDie
   )
-
-const isReleased = ({ domains, grants, mappings, ports, processes, transactions }: HostStatus, others: number): boolean =>
-  domains.length === others + 1 && processes === others && grants + mappings + ports + transactions === 0
