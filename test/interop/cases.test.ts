@@ -3,14 +3,15 @@
  */
 import { it } from "@effect/vitest"
 import { Effect } from "effect"
-import { basics, interop } from "../system/cases/exchange.ts"
-import { clients, destruction, ending } from "../system/cases/lives.ts"
-import { admission } from "../system/cases/services.ts"
+import { cases } from "../system/cases.ts"
 import { describeDebian } from "./debian.ts"
 import { makeWorld } from "./world.ts"
 
+/** Shown on the emulated host by other suites, or of no meaning there. */
+const elsewhere = /contract|example|speed|socket-proxy|admitted|is not for/
+
 describeDebian("as on real Xen, on the emulated host", (debian) => {
-  for (const { name, run } of [...basics, ...clients, ...ending, ...admission, ...interop, ...destruction]) {
+  for (const { name, run } of cases.filter(({ name }) => !elsewhere.test(name))) {
     it.live(name, () =>
       Effect.gen(function*() {
         const world = yield* makeWorld(debian)
