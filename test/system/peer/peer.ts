@@ -3,7 +3,8 @@
  *
  * Two works more: `listen` (a listener at PATH for the domids that follow, or any; it writes back what it reads, and prints
  * "came DOMID" and "left DOMID REASON") and `ask` (asks a listener for a connection, sends one message of 64 bytes through it, prints
- * "answered", and goes on with `hold` where that follows).
+ * "answered", and goes on with `hold` where that follows). A `pump` prints "complete" before
+ * it waits for its client to go.
  */
 import { Handshake, Listener, type Server, type Vchan, type VchanError } from "@vchan/vchan"
 import type { Xen } from "@vchan/xen"
@@ -87,6 +88,7 @@ const pump = Effect.fnUntraced(function*(
   })
   const all = receive < 0 ? Effect.catchIf(receiving, isPeerGone, () => Effect.void) : receiving
   yield* Effect.all([sending, all], { concurrency: "unbounded" })
+  yield* say("complete")
   if (vchan.role === "server" && receive > 0) yield* untilPeerIsGone(vchan)
   yield* say(`sent ${sent} ${hex(crcOut)}`)
   yield* say(`received ${received} ${hex(crcIn)}`)

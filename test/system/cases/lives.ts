@@ -1,0 +1,111 @@
+/**
+ * How peers come, follow each other, and go.
+ */
+import { Effect } from "effect"
+import { BenchError } from "../Programs.ts"
+import { ask, type Case, ends, expect, meeting } from "../World.ts"
+
+const KiB = 1024
+
+/** Some round trips; the server ends after so many bytes. */
+const rounds = 20
+
+export const clients: ReadonlyArray<Case> = [
+  ...([["TypeScript", "C"], ["C", "TypeScript"]] as const).map(([server, client]): Case => ({
+    name: `a second ${client} client follows the first on the same rings of a ${server} server`,
+    run: Effect.fnUntraced(function*({ one, two }) {
+      const at = meeting(one, two, [KiB, KiB])
+      const running = yield* at.serve(server, "serve", 3 * rounds * 64)
+      for (let turn = 0; turn < 3; turn++) yield* ends(`client ${turn}`, yield* at.connect(client, "ping", rounds))
+      yield* ends("the server", running)
+    })
+  })),
+  ...(["TypeScript", "C"] as const).map((server): Case => ({
+    name: `a second client is refused while a ${server} server has one`,
+    run: Effect.fnUntraced(function*({ one, two }) {
+      const at = meeting(one, two)
+      const running = yield* at.serve(server, "hold")
+      const first = yield* at.connect("C", "hold")
+      yield* first.said("connected")
+      yield* running.said("connected")
+      const inC = yield* at.connect("C", "hold")
+      yield* inC.said("failed: client_init")
+      const inTypeScript = yield* at.connect("TypeScript", "hold")
+      yield* inTypeScript.said("failed: Refused")
+    })
+  }))
+]
+
+export const ending: ReadonlyArray<Case> = [
+  ...([["C", "TypeScript"], ["TypeScript", "C"]] as const).flatMap(([writer, reader]) =>
+    (["server", "client"] as const).map((role): Case => ({
+      name: `a ${writer} ${role} writes and closes at once, and ${reader} reads every byte`,
+      run: Effect.fnUntraced(function*({ one, two }) {
+        for (const bytes of [1, 60_000, 200_000]) {
+          const at = meeting(one, two)
+          const write = ["pump", bytes, 0, 0] as const
+          const read = ["pump", 0, -1, 0] as const
+          const server = yield* role === "server" ? at.serve(writer, ...write) : at.serve(reader, ...read)
+          const client = yield* role === "server" ? at.connect(reader, ...read) : at.connect(writer, ...write)
+          const [from, to] = role === "server" ? [server, client] : [client, server]
+          yield* ends("the writer", from)
+          yield* ends("the reader", to)
+          yield* expect("what was received", yield* to.said("received"), yield* from.said("sent"))
+        }
+      })
+    }))
+  ),
+  ...([["C", "TypeScript"], ["process", "C"], ["process", "TypeScript"]] as const).flatMap(([killed, left]) =>
+    (["server", "client"] as const).map((role): Case => ({
+      name: `kill -9 of a ${killed === "C" ? "C" : "TypeScript"} ${role} is noticed by ${left}`,
+      run: Effect.fnUntraced(function*({ one, two }) {
+        const at = meeting(one, two)
+        const server = yield* at.serve(role === "server" ? killed : left, "hold")
+        const client = yield* at.connect(role === "client" ? killed : left, "hold")
+        yield* Effect.all([server.said("connected"), client.said("connected")])
+        const [victim, survivor] = role === "server" ? [server, client] : [client, server]
+        yield* victim.kill
+        yield* expect("the end", yield* survivor.said("gone"), left === "C" ? "" : "PeerGone")
+        yield* survivor.exit
+        // A server that is killed leaves its keys: the store knows nothing of processes.
+        if (role === "server") yield* ask(one, ["sh", "-c", `xenstore-rm ${at.path}; echo`])
+      })
+    }))
+  )
+]
+
+/**
+ * A destroyed domain sends no event and clears no byte. dom0 is told by the hypervisor; a guest sees a key vanish that was in the dead domain's
+ * tree, or that the dead domain owned. What is left uncovered is a guest's raw server, whose client owns no key.
+ */
+export const destruction: ReadonlyArray<Case> = [{
+  name: "xl destroy of a domain is noticed within 2 s by dom0's server and client, by a guest's client, and by a guest's listener",
+  run: Effect.fnUntraced(function*({ destroy, dom0, note, one, two }) {
+    const [atDom0, atOne, atTwo, seenByDom0] = [meeting(dom0, two), meeting(one, two), meeting(two, one), meeting(two, dom0)]
+    const server = yield* atDom0.serve("TypeScript", "hold")
+    yield* atDom0.connect("C", "hold")
+    const listener = yield* atOne.serve("TypeScript", "listen", "any")
+    yield* (yield* atOne.connect("TypeScript", "ask", "hold")).said("answered")
+    yield* atTwo.serve("C", "hold")
+    const client = yield* atTwo.connect("TypeScript", "hold")
+    yield* seenByDom0.serve("C", "hold")
+    const dom0Client = yield* seenByDom0.connect("TypeScript", "hold")
+    yield* Effect.forEach([server, client, dom0Client], ({ said }) => said("connected"))
+    const witnesses = [
+      ["dom0's server", server.said("gone")],
+      ["dom0's client", dom0Client.said("gone")],
+      ["a guest's client", client.said("gone")],
+      ["a guest's listener", listener.said(`left ${two.domid}`)]
+    ] as const
+    yield* destroy(two)
+    const begun = performance.now()
+    yield* Effect.forEach(witnesses, ([who, said]) =>
+      Effect.gen(function*() {
+        yield* expect(`what ${who} was told`, yield* said, "DomainGone")
+        yield* note(`${who} knew ${((performance.now() - begun) / 1000).toFixed(1)} s after xl had destroyed it`)
+      }).pipe(Effect.timeoutOrElse({
+        duration: "2 seconds",
+        orElse: () => Effect.fail(new BenchError({ message: `${who} did not notice it` }))
+      })), { concurrency: "unbounded" })
+  })
+}]

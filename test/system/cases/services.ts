@@ -1,0 +1,110 @@
+/**
+ * The typed example, the listener's admission, and a program of Debian's at the other end.
+ */
+import { Effect } from "effect"
+import { crc32 } from "node:zlib"
+import { ask, type Case, type Domain, ends, expect, meeting, type World } from "../World.ts"
+
+const echoExample = (world: World, server: "one" | "dom0", callers: ReadonlyArray<"dom0" | "one" | "two">) =>
+  Effect.gen(function*() {
+    const guest = yield* world[server].start(["node", "/bench/echo-guest.js"])
+    yield* expect("the guest", yield* guest.said(`domain ${world[server].domid} serves`), "echo")
+    yield* Effect.forEach(callers, (caller) =>
+      Effect.gen(function*() {
+        const client = yield* world[caller].start(["node", "/bench/echo-client.js", String(world[server].domid)])
+        yield* expect("the greeting", yield* client.said("domain"), `${world[caller].domid} said hello`)
+        for (const line of ["counted 1", "counted 2", "counted 3", "HELLO was too loud", "waited long enough"]) yield* client.said(line)
+        yield* ends("the client", client)
+      }), { concurrency: "unbounded" })
+    yield* guest.said("Wait was interrupted")
+  })
+
+export const services: ReadonlyArray<Case> = [
+  { name: "the typed echo example, unchanged, between two unprivileged guests", run: (world) => echoExample(world, "one", ["two"]) },
+  { name: "the typed echo example, unchanged, from a guest to dom0", run: (world) => echoExample(world, "dom0", ["one"]) },
+  {
+    name: "the typed echo example, unchanged, from dom0 and a guest to a guest at once",
+    run: (world) => echoExample(world, "one", ["dom0", "two"])
+  }
+]
+
+/** How a command that shows something of XenStore ends: with 0 where it may. */
+const sees = (domain: Domain, ...argv: ReadonlyArray<string>) => Effect.scoped(Effect.flatMap(domain.start(argv), ({ exit }) => exit))
+
+export const admission: ReadonlyArray<Case> = [
+  {
+    name: "a domain that is not admitted can neither see a listener's keys nor connect",
+    run: Effect.fnUntraced(function*({ dom0, one, two }) {
+      const at = meeting(one, two)
+      yield* at.serve("TypeScript", "listen", 0)
+      const places = ["", "/req/0", "/listener"].map((name) => `${at.path}${name}`)
+      for (const place of places) {
+        yield* expect(`xenstore-ls ${place} in a guest`, yield* sees(two, "xenstore-ls", place), 1)
+        yield* expect(`xenstore-write below ${place} in a guest`, yield* sees(two, "xenstore-write", `${place}/key`, "x"), 1)
+      }
+      yield* (yield* at.connect("TypeScript", "ask")).said("failed: ServerAbsent")
+      const admitted = yield* dom0.start(["peer-ts", "client", String(one.domid), at.path, "0", "0", "ask"])
+      yield* ends("dom0, which is admitted", admitted)
+    })
+  },
+  {
+    name: "a domain that a server is not for can neither read its keys nor connect",
+    run: Effect.fnUntraced(function*({ dom0, one, two }) {
+      for (const kind of ["C", "TypeScript"] as const) {
+        const at = meeting(one, dom0)
+        yield* at.serve(kind, "hold")
+        yield* expect("xenstore-read of the ring in a guest", yield* sees(two, "xenstore-read", `${at.path}/ring-ref`), 1)
+        const stranger = [String(one.domid), at.path, "0", "0", "hold"]
+        yield* (yield* two.start(["peer", "client", ...stranger])).said("failed: client_init")
+        yield* (yield* two.start(["peer-ts", "client", ...stranger])).said("failed: ServerAbsent")
+        if (kind === "C") yield* ask(one, ["sh", "-c", `xenstore-rm ${at.path}; echo`])
+      }
+    })
+  },
+  {
+    name: "a listener serves two domains at once",
+    run: Effect.fnUntraced(function*({ dom0, one, two }) {
+      const at = meeting(one, two)
+      const listener = yield* at.serve("TypeScript", "listen", "any")
+      const askers = yield* Effect.forEach(
+        [dom0, two],
+        (domain) => domain.start(["peer-ts", "client", String(one.domid), at.path, "0", "0", "ask", "hold"])
+      )
+      yield* Effect.forEach([dom0, two], ({ domid }) => listener.said(`came ${domid}`))
+      yield* Effect.forEach(askers, ({ said }) => said("answered"))
+      yield* Effect.forEach(askers, ({ kill }) => kill)
+      yield* Effect.forEach([dom0, two], ({ domid }) => listener.said(`left ${domid}`))
+    })
+  }
+]
+
+/** Debian's vchan-socket-proxy, its standard output and input being the other end. */
+export const proxy: ReadonlyArray<Case> = (["server", "client"] as const).map((role) => ({
+  name: `Debian's vchan-socket-proxy as ${role} passes 1 MB to TypeScript`,
+  run: Effect.fnUntraced(function*({ one, two }) {
+    const at = meeting(one, two)
+    // It ends with its vchan, not with its standard input; and a pipe's programs do not end with the shell that started them.
+    const command = `(seq 1 200000 | head -c 1000000; exec sleep 1000) | vchan-socket-proxy --mode=${role}`
+    const run = (peer: Domain) => ["sh", "-c", `${command} ${peer.domid} ${at.path} -`]
+    const end = (domain: Domain) => ask(domain, ["sh", "-c", "killall -9 vchan-socket-proxy sleep; echo"])
+    const work = ["pump", 0, 1_000_000, 0] as const
+    const expected = `1000000 ${
+      crc32(Array.from({ length: 200_000 }, (_, index) => `${index + 1}\n`).join("").slice(0, 1_000_000)).toString(16).padStart(8, "0")
+    }`
+    if (role === "client") {
+      const server = yield* at.serve("TypeScript", ...work)
+      yield* two.start(run(one))
+      yield* server.said("connected")
+      yield* Effect.addFinalizer(() => Effect.ignore(end(two)))
+      // All has come when the checksum can be told: the server then waits for its client to go.
+      yield* server.said("complete")
+      yield* end(two)
+      yield* expect("what came", yield* server.said("received"), expected)
+    } else {
+      yield* one.start(run(two))
+      yield* Effect.addFinalizer(() => Effect.ignore(end(one)))
+      const client = yield* at.connect("TypeScript", ...work)
+      yield* expect("what came", yield* client.said("received"), expected)
+    }
+  })
+}))
