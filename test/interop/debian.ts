@@ -116,7 +116,10 @@ export const describeDebian = (name: string, suite: (debian: Debian) => void): v
     } catch (cause) {
       const reason = `needs Debian's Xen 4.17 and gcc (${cause instanceof Error ? cause.message.split("\n")[0] : cause}): ${installLine}`
       if (process.env.CI === "true") it(reason, () => assert.fail(reason))
-      else it.skip(reason, () => {})
+      else {
+        console.warn(`skipped: ${name}: ${reason}`)
+        it.skip(reason, () => {})
+      }
       return
     }
     suite(debian)
