@@ -5,25 +5,24 @@
  * It belongs to the Scope that `VchanRpcClient` made it in. When the connection ends, every call in flight fails, once, and later calls
  * fail at once. An interrupted call leaves its id taken until the server has answered it, so both sides always agree on what is in flight.
  */
-import { Closed, type Vchan, VchanError } from "@vchan/vchan"
+import type { Vchan } from "@vchan/vchan"
 import { Array as Arr, Deferred, Effect, Exit, type Fiber, Result, Stream } from "effect"
-import type { Rpc, RpcGroup } from "effect/rpc"
 import { exitOf } from "./ClientReply.ts"
 import { ClientStream } from "./ClientStream.ts"
-import { type Calls, clientOf, type Method, type MethodCodecs, methodsOf, type Plain } from "./Contract.ts"
+import type { Calls, Method, MethodCodecs } from "./Contract.ts"
 import { Current as CurrentDeadline } from "./Deadline.ts"
 import { encodeEnvelope } from "./Envelope.ts"
-import { chunkCost, countedHeaderLength, FrameType } from "./Frame.ts"
+import { chunkCost, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello } from "./Hello.ts"
-import { type Keepalive, keepaliveFrom, type KeepaliveOptions, longestTimer } from "./Keepalive.ts"
-import { type LimitOptions, type Limits, limitsFrom } from "./Limits.ts"
+import { type Keepalive, longestTimer } from "./Keepalive.ts"
+import type { Limits } from "./Limits.ts"
 import {
   BadReply,
-  ConnectionLost,
   DeadlineExceeded,
-  FrameTooLarge,
   HandshakeRefused,
   HandshakeTimeout,
+  MessageTooLarge,
+  TooManyBytes,
   TooManyCalls,
   UnknownMethod,
   type VchanRpcError,
@@ -32,7 +31,7 @@ import {
 import { Session, type SessionHandler } from "./Session.ts"
 
 /** What a client asks of a connection. */
-interface ClientOptions {
+export interface ClientOptions {
   readonly service: string
   readonly methods: ReadonlyArray<Method>
   readonly limits: Limits
@@ -51,16 +50,26 @@ interface Entry {
   readonly stream: ClientStream | undefined
   /** Ends the call at its deadline, if it has one. */
   timer: NodeJS.Timeout | undefined
+  /** Whether somebody waits for it. */
+  isWanted: boolean
+  /** The bytes of its request. */
+  length: number
 }
 
-class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
+/** Over so many bytes that wait to be sent, credit waits until they are gone. */
+const highWater = 256 * 1024
+
+/** The engine: one for each connection. */
+export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   readonly greeted = Deferred.makeUnsafe<void>()
   readonly ended = Deferred.makeUnsafe<VchanRpcError>()
   readonly session: Session
   private readonly options: ClientOptions
   private readonly indexes: ReadonlyMap<Method, number>
-  /** The calls that the server has not ended: undefined where nobody waits any more. */
-  private readonly pending = new Map<number, Entry | undefined>()
+  /** The calls that the server has not ended. */
+  private readonly pending = new Map<number, Entry>()
+  /** The bytes of their payloads. */
+  private used = 0
   private codecs: ReadonlyArray<MethodCodecs | undefined> = []
   private peer: Limits | undefined = undefined
   private nextId = 1
@@ -68,8 +77,10 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   constructor(vchan: Vchan, options: ClientOptions) {
     this.options = options
     this.indexes = new Map(options.methods.map((method, index) => [method, index]))
-    // A client never stops reading: what it has in flight bounds what can wait to be sent.
-    this.session = new Session({ vchan, service: options.service, highWater: Infinity, keepalive: options.keepalive })
+    const { keepalive, limits: { memory }, service } = options
+    // A client never stops reading, or two sides could wait for each other: what it has in flight bounds what can wait to be sent.
+    const budget = { limit: memory, used: 0 }
+    this.session = new Session({ vchan, service, keepalive, budget, memory: Infinity, highWater, mayStall: false })
   }
 
   /** Says Hello and waits for the server's. */
@@ -77,7 +88,7 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     const { helloTimeout, limits, methods, service } = this.options
     this.session.open(this)
     const entries = methods.map(({ fingerprint, name }) => ({ name, fingerprint }))
-    this.session.send(FrameType.Hello, 0, 0, encodeHello({ service, limits, methods: entries }))
+    this.session.out.send(FrameType.Hello, 0, 0, encodeHello({ service, limits, methods: entries }))
     const silence = Effect.sync(() => this.session.refuse(new HandshakeTimeout({ waitedMillis: helloTimeout })))
     return Deferred.await(this.greeted).pipe(
       Effect.timeoutOrElse({ duration: helloTimeout, orElse: () => Effect.andThen(silence, Effect.never) }),
@@ -90,7 +101,7 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
       Effect.callback((resume) => {
         // The failure codec has read the error: it is the method's own, which the client object's type tells.
         const settle = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
-        const entry: Entry = { method, id: 0, settle, stream: undefined, timer: undefined }
+        const entry: Entry = { method, id: 0, settle, stream: undefined, timer: undefined, isWanted: true, length: 0 }
         const refusal = this.begin(entry, input, fiber)
         if (refusal !== undefined) return resume(refusal)
         return Effect.sync(() => this.drop(entry))
@@ -105,8 +116,8 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
 
   private openStream(method: Method, input: unknown) {
     return Effect.withFiber((fiber) => {
-      const stream = new ClientStream(this.options.limits.window, (count) => this.session.sendNumber(FrameType.Credit, 0, entry.id, count))
-      const entry = { method, id: 0, settle: stream.settle, stream, timer: undefined }
+      const stream = new ClientStream(this.options.limits.window, (count) => this.credit(entry.id, count))
+      const entry = { method, id: 0, settle: stream.settle, stream, timer: undefined, isWanted: true, length: 0 }
       return this.begin(entry, input, fiber) ?? Effect.succeed(entry)
     })
   }
@@ -118,34 +129,37 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
       return
     }
     const entry = this.pending.get(id)
-    if (entry === undefined && !this.pending.has(id)) {
+    if (entry === undefined) {
       return this.session.violation(`a frame of type ${type} for call ${id}, which is not in flight`)
     }
     switch (type) {
       case FrameType.Chunk:
-        return entry === undefined ? undefined : this.chunk(entry, body)
+        return entry.isWanted ? this.chunk(entry, body) : undefined
       case FrameType.Success:
       case FrameType.Failure:
       case FrameType.Defect:
       case FrameType.Refusal:
       case FrameType.End:
-        if (entry !== undefined && type === (entry.stream === undefined ? FrameType.End : FrameType.Success)) {
+        if (type === (entry.stream === undefined ? FrameType.End : FrameType.Success)) {
           return this.session.violation(`a frame of type ${type} for the method ${entry.method.name}`)
         }
-        this.pending.delete(id)
-        if (entry !== undefined) this.settle(entry, exitOf(entry.method, this.codecsOf(entry.method), { type, body }, this.error(entry)))
+        this.session.abandon(id)
+        this.free(entry)
+        if (entry.isWanted) this.settle(entry, exitOf(entry.method, this.codecsOf(entry.method), { type, body }, this.error(entry)))
         return
       default:
         return this.session.violation(`a server sent a frame of type ${type}`)
     }
   }
 
-  onRoom(): void {}
+  onRoom(): void {
+    for (const entry of this.pending.values()) if (entry.isWanted) entry.stream?.account(0)
+  }
 
   onEnded(error: VchanRpcError): void {
     const entries = [...this.pending.values()]
     this.pending.clear()
-    for (const entry of entries) if (entry !== undefined) this.settle(entry, Exit.fail(this.error(entry)(error.reason)))
+    for (const entry of entries) if (entry.isWanted) this.settle(entry, Exit.fail(this.error(entry)(error.reason)))
     Deferred.doneUnsafe(this.ended, Effect.succeed(error))
   }
 
@@ -165,7 +179,7 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
       return fingerprint === method.fingerprint ? method.binary : method.json
     })
     this.peer = theirs.limits
-    this.session.greet(limits.maxFrame + countedHeaderLength)
+    this.session.greet(limits, theirs.limits)
     Deferred.doneUnsafe(this.greeted, Effect.void)
   }
 
@@ -177,7 +191,7 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     const index = this.indexes.get(method) ?? 0
     const codecs = this.codecs[index]
     if (codecs === undefined || this.peer === undefined) return Effect.fail(session.error(new UnknownMethod(), method.name))
-    const { maxCalls, maxFrame } = this.peer
+    const { maxCalls, maxMessage, memory } = this.peer
     if (this.pending.size >= maxCalls) return Effect.fail(session.error(new TooManyCalls({ limit: maxCalls }), method.name))
     let payload: unknown
     try {
@@ -191,17 +205,22 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     if (timeout <= 0) return Effect.fail(session.error(new DeadlineExceeded({ allowedMillis: 0 }), method.name))
     const envelope = timeout > longestTimer ? undefined : encodeEnvelope({ timeout })
     const length = body.success.length + (envelope?.length ?? 0)
-    if (length > maxFrame) {
-      return Effect.fail(session.error(new FrameTooLarge({ what: "payload", length, limit: maxFrame }), method.name))
+    if (length > maxMessage) {
+      return Effect.fail(session.error(new MessageTooLarge({ what: "payload", length, limit: maxMessage }), method.name))
+    }
+    if (length > memory - this.used) {
+      return Effect.fail(session.error(new TooManyBytes({ what: "payload", length, limit: memory }), method.name))
     }
     while (this.pending.has(this.nextId)) this.nextId = (this.nextId + 1) >>> 0
     entry.id = this.nextId
     this.nextId = (this.nextId + 1) >>> 0
     this.pending.set(entry.id, entry)
+    entry.length = length
+    this.used += length
     if (envelope === undefined) {
-      session.send(FrameType.Request, index, entry.id, body.success)
+      session.out.send(FrameType.Request, index, entry.id, body.success)
     } else {
-      session.sendEnveloped(index, entry.id, envelope, body.success)
+      session.out.sendEnveloped(index, entry.id, envelope, body.success)
       entry.timer = setTimeout(() => this.expire(entry, timeout), timeout)
     }
     return undefined
@@ -209,7 +228,7 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
 
   /** The deadline is over. The server knows it, too, but may be slow, or not a server to trust. */
   private expire(entry: Entry, allowedMillis: number): void {
-    if (this.pending.get(entry.id) !== entry) return
+    if (!entry.isWanted) return
     this.drop(entry)
     entry.settle(Exit.fail(this.error(entry)(new DeadlineExceeded({ allowedMillis }))))
   }
@@ -219,12 +238,27 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     entry.settle(exit)
   }
 
-  /** The caller no longer waits. The id stays taken until the server has ended the call. */
+  /** The caller no longer waits. The id stays taken until the server has ended the call, if it ever heard of it. */
   private drop(entry: Entry): void {
-    if (this.pending.get(entry.id) !== entry) return
+    if (!entry.isWanted || this.pending.get(entry.id) !== entry) return
     clearTimeout(entry.timer)
-    this.pending.set(entry.id, undefined)
-    this.session.sendEmpty(FrameType.Interrupt, 0, entry.id)
+    entry.isWanted = false
+    const { out } = this.session
+    if (out.cancel(entry.id) === "whole") this.free(entry)
+    else out.sendEmpty(FrameType.Interrupt, this.indexes.get(entry.method) ?? 0, entry.id)
+  }
+
+  private free(entry: Entry): void {
+    this.pending.delete(entry.id)
+    this.used -= entry.length
+  }
+
+  /** False where too much waits to be sent: a server that does not read must not make this side gather credit. */
+  private credit(id: number, count: number): boolean {
+    const { out } = this.session
+    if (out.isFull()) return false
+    out.sendNumber(FrameType.Credit, 0, id, count)
+    return true
   }
 
   private chunk(entry: Entry, body: Uint8Array): void {
@@ -249,23 +283,3 @@ class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     return this.codecs[this.indexes.get(method) ?? 0] ?? method.json
   }
 }
-
-/** A client of a group over an open vchan. When its Scope ends, what is in flight fails and the session ends; the vchan is the caller's. */
-export const clientOver = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
-  group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
-  vchan: Vchan,
-  options: LimitOptions & {
-    readonly service: string
-    readonly helloTimeout: number
-    readonly keepalive?: KeepaliveOptions | false | undefined
-  }
-) {
-  const { helloTimeout, service } = options
-  const keepalive = keepaliveFrom(options.keepalive)
-  const methods = methodsOf<Rpcs>(group)
-  const engine = new ClientEngine(vchan, { service, methods, limits: limitsFrom(options), helloTimeout, keepalive })
-  const closed = new VchanError({ domid: vchan.peer, path: vchan.path, reason: new Closed() })
-  yield* Effect.addFinalizer(() => Effect.sync(() => engine.session.end(new ConnectionLost({ error: closed }))))
-  yield* engine.open
-  return { client: clientOf<Rpcs, VchanRpcError>(methods, engine), ended: Deferred.await(engine.ended) }
-})

@@ -20,7 +20,7 @@ interface Chunk {
 export class ClientStream {
   /** The cost of chunks that the server may have outstanding. */
   readonly window: number
-  private readonly credit: (count: number) => void
+  private readonly credit: (count: number) => boolean
   private readonly chunks: Array<Chunk> = []
   private next = 0
   private outstanding = 0
@@ -28,8 +28,8 @@ export class ClientStream {
   private outcome: Exit.Exit<never, Failure> | undefined = undefined
   private waiting: ((effect: Effect.Effect<Items, Failure>) => void) | undefined = undefined
 
-  /** `credit` tells the server that the consumer has taken chunks of that cost. */
-  constructor(window: number, credit: (count: number) => void) {
+  /** `credit` tells the server that the consumer has taken chunks of that cost; false where it cannot now: then `account` tries again. */
+  constructor(window: number, credit: (count: number) => boolean) {
     this.window = window
     this.credit = credit
   }
@@ -82,11 +82,11 @@ export class ClientStream {
     return Effect.succeed(chunk.values)
   })
 
-  private account(cost: number): void {
+  /** The consumer has taken chunks of that cost. */
+  account(cost: number): void {
     this.taken += cost
-    if (this.outcome !== undefined || this.taken < this.window / 4) return
+    if (this.outcome !== undefined || this.taken < this.window / 4 || !this.credit(this.taken)) return
     this.outstanding -= this.taken
-    this.credit(this.taken)
     this.taken = 0
   }
 }

@@ -68,13 +68,25 @@ export class BadReply extends Schema.TaggedError<BadReply>()("BadReply", {
 }
 
 /** A payload, a reply or one item of a stream is longer than the side that would receive it takes. */
-export class FrameTooLarge extends Schema.TaggedError<FrameTooLarge>()("FrameTooLarge", {
+export class MessageTooLarge extends Schema.TaggedError<MessageTooLarge>()("MessageTooLarge", {
   what: Schema.Literals(["payload", "reply", "item"]),
   length: Schema.Int,
   limit: Schema.Int
 }) {
   override get message(): string {
-    return `the ${this.what} takes ${this.length} bytes, and the receiver takes ${this.limit}: raise its maxFrame, or send less at once`
+    return `the ${this.what} takes ${this.length} bytes, and the receiver takes ${this.limit}: raise its maxMessage, or send less at once`
+  }
+}
+
+/** A payload or a reply does not fit beside those that are on their way already. */
+export class TooManyBytes extends Schema.TaggedError<TooManyBytes>()("TooManyBytes", {
+  what: Schema.Literals(["payload", "reply"]),
+  length: Schema.Int,
+  limit: Schema.Int
+}) {
+  override get message(): string {
+    return `the ${this.what} of ${this.length} bytes does not fit beside the others in the ${this.limit} bytes of memory that the server has for` +
+      " one connection: wait for some calls to end, or raise its memory"
   }
 }
 
@@ -133,7 +145,8 @@ export const VchanRpcReason = Schema.Union([
   UnknownMethod,
   BadPayload,
   BadReply,
-  FrameTooLarge,
+  MessageTooLarge,
+  TooManyBytes,
   TooManyCalls,
   DeadlineExceeded,
   Interrupted,
@@ -148,7 +161,8 @@ export type VchanRpcReason = typeof VchanRpcReason.Type
 export const CallRefusal = Schema.Union([
   UnknownMethod,
   BadPayload,
-  FrameTooLarge,
+  MessageTooLarge,
+  TooManyBytes,
   TooManyCalls,
   DeadlineExceeded,
   Interrupted

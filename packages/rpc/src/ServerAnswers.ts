@@ -5,7 +5,8 @@
 import { Cause, type Context, Effect, type Exit, Result, Schema } from "effect"
 import type { MethodCodecs, ServedMethod } from "./Contract.ts"
 import { FrameType } from "./Frame.ts"
-import { CallRefusal, FrameTooLarge, Interrupted } from "./RpcError.ts"
+import { longLength } from "./Outgoing.ts"
+import { CallRefusal, Interrupted, MessageTooLarge, TooManyBytes } from "./RpcError.ts"
 import type { Session } from "./Session.ts"
 
 /** A method as one client calls it. */
@@ -31,7 +32,7 @@ const interruptedBody = refusalBody(new Interrupted())
 const noBody = new Uint8Array(0)
 
 export class ServerAnswers {
-  /** The most bytes of a body that the client takes. */
+  /** The most bytes of a message that the client takes and this side can keep. */
   limit = 0
   private readonly session: Session
 
@@ -43,7 +44,7 @@ export class ServerAnswers {
   exit(call: Answered, exit: Exit.Exit<unknown, unknown>): void {
     const { codecs, method } = call.target
     if (exit._tag === "Failure") return this.cause(call, exit.cause)
-    if (method.isStream) return this.session.sendEmpty(FrameType.End, call.index, call.id)
+    if (method.isStream) return this.session.out.sendEmpty(FrameType.End, call.index, call.id)
     const body = codecs.success.encode(exit.value)
     if (Result.isFailure(body)) return this.cause(call, Cause.die(new Error(`the reply cannot be encoded: ${body.failure}`)))
     this.whole(call, FrameType.Success, body.success)
@@ -51,7 +52,7 @@ export class ServerAnswers {
 
   /** Answers in the handler's place. */
   refuse(index: number, id: number, reason: CallRefusal): void {
-    this.session.send(FrameType.Refusal, index, id, refusalBody(reason))
+    this.session.out.send(FrameType.Refusal, index, id, refusalBody(reason))
   }
 
   /** Tells the log of a handler's defect. */
@@ -72,18 +73,23 @@ export class ServerAnswers {
     const death = cause.reasons.find(Cause.isDieReason)
     if (death === undefined) {
       if (call.interruption !== undefined) return this.refuse(call.index, call.id, call.interruption)
-      return this.session.send(FrameType.Refusal, call.index, call.id, interruptedBody)
+      return this.session.out.send(FrameType.Refusal, call.index, call.id, interruptedBody)
     }
-    if (death.defect instanceof FrameTooLarge) return this.refuse(call.index, call.id, death.defect)
+    if (death.defect instanceof MessageTooLarge) return this.refuse(call.index, call.id, death.defect)
     this.log(call, cause)
     const body = method.defect.encode(death.defect)
     const told = Result.isSuccess(body) && body.success.length <= this.limit ? body.success : noBody
-    this.session.send(FrameType.Defect, call.index, call.id, told)
+    this.session.out.send(FrameType.Defect, call.index, call.id, told)
   }
 
   private whole(call: Answered, type: number, body: Uint8Array): void {
     const { limit } = this
-    if (body.length <= limit) return this.session.send(type, call.index, call.id, body)
-    this.refuse(call.index, call.id, new FrameTooLarge({ what: "reply", length: body.length, limit }))
+    const { length } = body
+    if (length > limit) return this.refuse(call.index, call.id, new MessageTooLarge({ what: "reply", length, limit }))
+    const { out } = this.session
+    if (length > longLength && !out.hasRoom(length)) {
+      return this.refuse(call.index, call.id, new TooManyBytes({ what: "reply", length, limit: out.memory }))
+    }
+    out.send(type, call.index, call.id, body)
   }
 }

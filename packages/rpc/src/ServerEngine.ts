@@ -9,11 +9,12 @@
  */
 import { Closed, type Vchan, VchanError } from "@vchan/vchan"
 import { Cause, Context, Deferred, Effect, type Exit, type Fiber, Result, Scope } from "effect"
+import type { Budget } from "./Assembly.ts"
 import { Caller } from "./Caller.ts"
 import type { CallFacts, ServedMethod } from "./Contract.ts"
 import { Current as CurrentDeadline } from "./Deadline.ts"
 import { decodeEnvelope, type Envelope } from "./Envelope.ts"
-import { countedHeaderLength, Flag, FrameType } from "./Frame.ts"
+import { Flag, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello } from "./Hello.ts"
 import { type Keepalive, longestTimer } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
@@ -24,6 +25,7 @@ import {
   HandshakeRefused,
   HandshakeTimeout,
   Interrupted,
+  TooManyBytes,
   TooManyCalls,
   UnknownMethod,
   type VchanRpcError
@@ -49,6 +51,8 @@ export interface ServerOptions {
 /** A call in flight. */
 interface Call extends Answered {
   readonly scope: Scope.Closeable
+  /** The bytes of its payload. */
+  readonly charge: number
   readonly stream: ServerStream | undefined
   readonly context: Context.Context<never>
   fiber: Fiber.Fiber<unknown, unknown> | undefined
@@ -69,6 +73,8 @@ class ServerEngine implements SessionHandler {
   private readonly options: ServerOptions
   private readonly client: CallFacts["client"]
   private readonly answers: ServerAnswers
+  /** What requests take, from their first segment to the end of their call. */
+  private readonly budget: Budget
   private readonly calls = new Map<number, Call>()
   private table: ReadonlyArray<Target | undefined> = []
   private peer: Limits | undefined = undefined
@@ -77,7 +83,8 @@ class ServerEngine implements SessionHandler {
   constructor(vchan: Vchan, options: ServerOptions, client: CallFacts["client"]) {
     this.options = options
     this.client = client
-    this.session = new Session({ ...options, vchan })
+    this.budget = { limit: options.limits.memory, used: 0 }
+    this.session = new Session({ ...options, vchan, budget: this.budget, memory: options.limits.memory, mayStall: true })
     this.answers = new ServerAnswers(this.session)
   }
 
@@ -90,11 +97,8 @@ class ServerEngine implements SessionHandler {
     switch (type) {
       case FrameType.Request:
         return flags === Flag.Envelope ? this.enveloped(this.peer, method, id, body) : this.request(this.peer, method, id, body, noEnvelope)
-      case FrameType.Interrupt: {
-        const call = this.calls.get(id)
-        if (call !== undefined) this.interrupt(call)
-        return
-      }
+      case FrameType.Interrupt:
+        return this.interrupted(method, id)
       case FrameType.Credit:
         return this.credit(id, body)
       default:
@@ -118,7 +122,7 @@ class ServerEngine implements SessionHandler {
       Deferred.await(this.idle),
       Effect.sync(() => {
         const { vchan } = this.session
-        this.session.flush()
+        this.session.out.flush()
         this.session.end(new ConnectionLost({ error: new VchanError({ domid: vchan.peer, path: vchan.path, reason: new Closed() }) }))
       })
     )
@@ -128,6 +132,14 @@ class ServerEngine implements SessionHandler {
     this.closing = true
     for (const call of [...this.calls.values()]) this.interrupt(call)
     if (this.calls.size === 0) Deferred.doneUnsafe(this.idle, Effect.void)
+  }
+
+  private interrupted(index: number, id: number): void {
+    const abandoned = this.session.abandon(id)
+    const call = this.calls.get(id)
+    if (call !== undefined) return this.interrupt(call)
+    // The call may have come in part only, or its reply may not have gone in whole.
+    if (abandoned === FrameType.Request || this.session.out.cancel(id) !== undefined) this.answers.refuse(index, id, new Interrupted())
   }
 
   private interrupt(call: Call): void {
@@ -154,10 +166,10 @@ class ServerEngine implements SessionHandler {
       return { method, context, codecs: method.fingerprint === fingerprint ? method.binary : method.json }
     })
     this.peer = theirs.limits
-    this.answers.limit = theirs.limits.maxFrame
+    this.answers.limit = Math.min(theirs.limits.maxMessage, limits.memory)
     const entries = Array.from(methods.values(), ({ fingerprint, name }) => ({ name, fingerprint }))
-    this.session.send(FrameType.Hello, 0, 0, encodeHello({ service, limits, methods: entries }))
-    this.session.greet(limits.maxFrame + countedHeaderLength)
+    this.session.out.send(FrameType.Hello, 0, 0, encodeHello({ service, limits, methods: entries }))
+    this.session.greet(limits, theirs.limits)
     Deferred.doneUnsafe(this.greeted, Effect.void)
   }
 
@@ -175,11 +187,19 @@ class ServerEngine implements SessionHandler {
     const limit = this.options.limits.maxCalls
     if (this.calls.size >= limit) return this.answers.refuse(index, id, new TooManyCalls({ limit }))
     if (this.closing) return this.answers.refuse(index, id, new Interrupted())
+    const { budget } = this
+    const { length } = body
+    if (length > budget.limit - budget.used) {
+      return this.answers.refuse(index, id, new TooManyBytes({ what: "payload", length, limit: budget.limit }))
+    }
     const payload = target.codecs.payload.decode(body)
     if (Result.isFailure(payload)) return this.answers.refuse(index, id, new BadPayload({ detail: payload.failure }))
     const { codecs, method } = target
-    const { client, session } = this
-    const stream = method.isStream ? new ServerStream({ session, codec: codecs.success, peer, index, id }) : undefined
+    const { answers, client } = this
+    const { out } = this.session
+    const stream = method.isStream
+      ? new ServerStream({ out, codec: codecs.success, window: peer.window, limit: answers.limit, index, id })
+      : undefined
     const timeout = Math.min(envelope.timeout ?? Infinity, this.options.maxTime)
     const isLimited = timeout <= longestTimer
     const call: Call = {
@@ -188,6 +208,7 @@ class ServerEngine implements SessionHandler {
       target,
       stream,
       scope: Scope.makeUnsafe(),
+      charge: length,
       context: isLimited ? Context.add(target.context, CurrentDeadline, performance.now() + timeout) : target.context,
       fiber: undefined,
       interrupted: false,
@@ -195,6 +216,7 @@ class ServerEngine implements SessionHandler {
       timer: isLimited ? setTimeout(() => this.expire(call, timeout), timeout) : undefined
     }
     this.calls.set(id, call)
+    budget.used += length
     const { effect, uninterruptible } = method.run(payload.success, { client, id, emit: stream?.emit ?? emitNothing })
     this.fork(call, effect, uninterruptible, (exit) => this.finish(call, exit))
   }
@@ -231,6 +253,7 @@ class ServerEngine implements SessionHandler {
   private reply(call: Call, exit: Exit.Exit<unknown, unknown>): void {
     clearTimeout(call.timer)
     this.calls.delete(call.id)
+    this.budget.used -= call.charge
     if (this.session.ended === undefined) this.answers.exit(call, exit)
     // Nobody is left to hear of a defect but the log.
     else if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) this.answers.log(call, exit.cause)

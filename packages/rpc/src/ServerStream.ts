@@ -1,61 +1,68 @@
 /**
  * The server's end of a stream: encodes the handler's items, and lets the handler go on only while the client takes them.
  *
- * It belongs to its call. At most one chunk waits in it; what was sent and not taken is bounded by the client's window, and what waits for
- * the ring by the session's `highWater`.
+ * It belongs to its call. At most one chunk waits in it, of no more than `longLength` bytes: an item that is longer waits as the handler gave it.
+ * What was sent and not taken is bounded by the client's window, and what waits for the ring by the session's `highWater` and memory.
  */
 import { Effect, Result } from "effect"
 import type { Codec } from "./Codec.ts"
 import { chunkCost, FrameType } from "./Frame.ts"
-import type { Limits } from "./Limits.ts"
-import { FrameTooLarge } from "./RpcError.ts"
-import type { Session } from "./Session.ts"
-
-/** Items are gathered up to this cost in one frame, so that a stream leaves room between its frames for other calls. */
-const chunkLimit = 64 * 1024
+import { longLength, type Outgoing } from "./Outgoing.ts"
+import { MessageTooLarge } from "./RpcError.ts"
 
 export class ServerStream {
-  private readonly session: Session
+  private readonly out: Outgoing
   private readonly codec: Codec
-  private readonly peer: Limits
-  /** The method's index in the client's Hello. */
+  private readonly window: number
+  private readonly limit: number
   private readonly index: number
   private readonly id: number
   private outstanding = 0
   private waiting: (() => void) | undefined = undefined
 
   constructor(options: {
-    readonly session: Session
+    readonly out: Outgoing
     readonly codec: Codec
-    readonly peer: Limits
+    /** What the client takes before it gives credit. */
+    readonly window: number
+    /** The most bytes of a message. */
+    readonly limit: number
+    /** The method's index in the client's Hello. */
     readonly index: number
     readonly id: number
   }) {
-    this.session = options.session
+    this.out = options.out
     this.codec = options.codec
-    this.peer = options.peer
+    this.window = options.window
+    this.limit = options.limit
     this.index = options.index
     this.id = options.id
   }
 
-  /** Sends the items; done when more may come. Dies with FrameTooLarge for an item that the client does not take. */
+  /** Sends the items; done when more may come. Dies with MessageTooLarge for an item that the client does not take. */
   readonly emit = (values: ReadonlyArray<unknown>): Effect.Effect<void> => {
-    const { maxFrame, window } = this.peer
+    const { limit, window } = this
     const encoded = this.codec.encode(values)
     if (Result.isFailure(encoded)) return Effect.die(new Error(`an item of the stream cannot be encoded: ${encoded.failure}`))
     const body = encoded.success
-    const cost = chunkCost(body.length, values.length)
-    if (cost > Math.min(chunkLimit, window, maxFrame) && values.length > 1) {
+    const { length } = body
+    const cost = chunkCost(length, values.length)
+    if (cost > Math.min(longLength, window, limit) && values.length > 1) {
       const half = values.length >> 1
       return Effect.andThen(this.emit(values.slice(0, half)), Effect.suspend(() => this.emit(values.slice(half))))
     }
-    if (body.length > maxFrame) return Effect.die(new FrameTooLarge({ what: "item", length: body.length, limit: maxFrame }))
-    if (this.maySend(cost)) {
-      this.send(body, cost)
-      return Effect.void
+    if (length > limit) return Effect.die(new MessageTooLarge({ what: "item", length, limit }))
+    if (length > longLength) {
+      return this.maySend(cost, length)
+        ? this.sendLong(body.slice(), cost)
+        : this.wait(cost, length, () => this.emit(values))
     }
-    // The codec's bytes are a view that does not last.
-    return this.wait(body.slice(), cost)
+    if (!this.maySend(cost, 0)) {
+      // The codec's bytes are a view that does not last.
+      const kept = body.slice()
+      return this.wait(cost, 0, () => this.send(kept, cost))
+    }
+    return this.send(body, cost)
   }
 
   /** The client has taken chunks of that cost; false where it cannot have. */
@@ -66,18 +73,17 @@ export class ServerStream {
     return true
   }
 
-  /** Sends the chunk that waits, if it may go now. */
+  /** Goes on, if it waits and may. */
   resume(): void {
     this.waiting?.()
   }
 
-  private wait(body: Uint8Array, cost: number): Effect.Effect<void> {
+  private wait(cost: number, long: number, next: () => Effect.Effect<void>): Effect.Effect<void> {
     return Effect.callback((resume) => {
       this.waiting = () => {
-        if (!this.maySend(cost)) return
+        if (!this.maySend(cost, long)) return
         this.waiting = undefined
-        this.send(body, cost)
-        resume(Effect.void)
+        resume(next())
       }
       this.resume()
       return Effect.sync(() => {
@@ -87,13 +93,26 @@ export class ServerStream {
   }
 
   // Less than a quarter of the window outstanding always lets one more chunk go: the client gives credit by quarters.
-  private maySend(cost: number): boolean {
-    const { window } = this.peer
-    return !this.session.isFull() && (this.outstanding + cost <= window || this.outstanding < window / 4)
+  private maySend(cost: number, long: number): boolean {
+    const { out, outstanding, window } = this
+    return !out.isFull() && (outstanding + cost <= window || outstanding < window / 4) && (long === 0 || out.hasRoom(long))
   }
 
-  private send(body: Uint8Array, cost: number): void {
+  private send(body: Uint8Array, cost: number): Effect.Effect<void> {
     this.outstanding += cost
-    this.session.send(FrameType.Chunk, this.index, this.id, body)
+    this.out.send(FrameType.Chunk, this.index, this.id, body)
+    return Effect.void
+  }
+
+  /** The next chunk must not go past this one, so it is done only when this has gone in whole. */
+  private sendLong(body: Uint8Array, cost: number): Effect.Effect<void> {
+    return Effect.callback((resume) => {
+      this.outstanding += cost
+      const { id, index, out } = this
+      out.sendLong({ type: FrameType.Chunk, flags: 0, method: index, id, body, done: () => resume(Effect.void) })
+      return Effect.sync(() => {
+        out.cancel(id)
+      })
+    })
   }
 }

@@ -1,18 +1,22 @@
 /**
- * A session: the part of a connection's engine that both sides share. Frames go out gathered, one write for all of a turn; frames come in
- * from a reused slab and go to the handler straight from the ring's callback, without a fiber.
+ * A session: the part of a connection's engine that both sides share. Frames come in from a reused slab, are put together where they are
+ * segments, and go to the handler straight from the ring's callback, without a fiber. What goes out is `Outgoing`'s.
  *
  * It belongs to the vchan's Scope. It ends once: when the vchan ends, when a side says Goodbye, breaks the protocol or falls silent, or when
  * `end` is called; after that nothing is sent and nothing comes. It does not close the vchan: its owner does, told by `onEnded`.
  *
- * What waits to be sent is kept in memory. Over `highWater` bytes the session reads nothing more from the peer, and goes on when the peer
- * has taken its part, so that a peer that asks without listening only stops itself.
+ * A session that may stall reads nothing more from the peer while too much waits to be sent, and goes on when the peer has taken its part, so
+ * that a peer that asks without listening only stops itself.
  */
 import type { Vchan } from "@vchan/vchan"
-import { Schema } from "effect"
-import { Flag, FrameReader, FrameType, FrameWriter } from "./Frame.ts"
+import { Result, Schema } from "effect"
+import { Assembly, type Budget } from "./Assembly.ts"
+import { countedHeaderLength, Flag, FrameType, maxBody } from "./Frame.ts"
+import { FrameReader } from "./FrameReader.ts"
 import { maxHello } from "./Hello.ts"
 import { type Keepalive, Watch } from "./Keepalive.ts"
+import type { Limits } from "./Limits.ts"
+import { Outgoing } from "./Outgoing.ts"
 import {
   ConnectionLost,
   ConnectionRefusal,
@@ -37,9 +41,6 @@ const ConnectionRefusalJson = Schema.fromJsonString(ConnectionRefusal)
 const encodeRefusal = Schema.encodeSync(ConnectionRefusalJson)
 const decodeRefusal = Schema.decodeUnknownResult(ConnectionRefusalJson)
 
-/** The bytes that are written at once without waiting for the end of the turn. */
-const flushLength = 32 * 1024
-
 /** The bytes that one callback of the ring reads, before others have their turn. */
 const turnLength = 256 * 1024
 
@@ -50,32 +51,39 @@ export class Session {
 
   readonly vchan: Vchan
   readonly service: string
-  private readonly highWater: number
+  /** What is to be sent. */
+  readonly out: Outgoing
+  private readonly mayStall: boolean
   private readonly reader = new FrameReader(maxHello)
-  private readonly writer = new FrameWriter()
+  private readonly assembly: Assembly
   private readonly watch: Watch
   private handler: SessionHandler | undefined = undefined
   private reading = false
-  private scheduled = false
-  private blocked = false
-  private wasFull = false
   private stalled = false
   private greeted = false
-  /** A Pong waits to be written: it answers further Pings, too. */
-  private pongWaits = false
 
   constructor(options: {
     readonly vchan: Vchan
     readonly service: string
+    /** The bytes of short messages that may wait to be sent before nothing more should be made. */
     readonly highWater: number
+    /** Whether nothing more is read while so much waits. */
+    readonly mayStall: boolean
+    /** The bytes of long messages that may wait to be sent. */
+    readonly memory: number
+    /** What the peer's messages may take here. */
+    readonly budget: Budget
     readonly keepalive: Keepalive
   }) {
     this.vchan = options.vchan
     this.service = options.service
-    this.highWater = options.highWater
+    this.mayStall = options.mayStall
+    this.out = new Outgoing({ ...options, onRoom: () => this.handler?.onRoom() })
+    this.assembly = new Assembly(options.budget)
     this.watch = new Watch(options.keepalive, {
       progress: () => this.progress(),
-      ask: () => this.ping(),
+      // Where the ring is full there is something that the peer could take, which is as good as an answer.
+      ask: () => this.out.isBlocked ? undefined : this.out.sendEmpty(FrameType.Ping, 0, 0),
       silent: (silentMillis) => this.refuse(new PeerSilent({ silentMillis }))
     })
   }
@@ -86,18 +94,19 @@ export class Session {
     this.vchan.listenUnsafe({
       readable: () => this.read(),
       writable: () => {
-        this.blocked = false
-        this.flush()
+        this.out.unblock()
         if (this.stalled) this.read()
       },
       ended: (error) => this.end(new ConnectionLost({ error }))
     })
   }
 
-  /** The peer has said Hello. From the next frame on, length fields may say up to `limit`. */
-  greet(limit: number): void {
+  /** Both sides have said Hello: from the next frame on, these limits hold. */
+  greet(own: Limits, peer: Limits): void {
     this.greeted = true
-    this.reader.setLimit(limit)
+    this.reader.setLimit(maxBody + countedHeaderLength)
+    this.assembly.setLimit(own.maxMessage)
+    this.out.greet(peer)
     this.watch.start()
   }
 
@@ -107,47 +116,11 @@ export class Session {
     return new VchanRpcError(method === undefined ? where : { ...where, method })
   }
 
-  /** Sends a frame. Nothing happens once the session has ended. */
-  send(type: number, method: number, id: number, body: Uint8Array): void {
-    if (this.ended !== undefined) return
-    this.writer.frame(type, method, id, body)
-    this.sendSoon()
-  }
-
-  /** Sends a request with an envelope. */
-  sendEnveloped(method: number, id: number, envelope: Uint8Array, payload: Uint8Array): void {
-    if (this.ended !== undefined) return
-    this.writer.flagged(FrameType.Request, Flag.Envelope, method, id, envelope, payload)
-    this.sendSoon()
-  }
-
-  /** Sends a frame without a body. */
-  sendEmpty(type: number, method: number, id: number): void {
-    if (this.ended !== undefined) return
-    this.writer.empty(type, method, id)
-    this.sendSoon()
-  }
-
-  /** Sends a frame whose body is one u32. */
-  sendNumber(type: number, method: number, id: number, value: number): void {
-    if (this.ended !== undefined) return
-    this.writer.number(type, method, id, value)
-    this.sendSoon()
-  }
-
-  /** Whether so much waits to be sent that no more should be made. When it is true, `onRoom` will be called. */
-  isFull(): boolean {
-    if (this.writer.length <= this.highWater) return false
-    this.wasFull = true
-    return true
-  }
-
   /** Tells the peer why, as far as the ring has room, and ends. */
   refuse(reason: ConnectionRefusal): void {
     if (this.ended !== undefined) return
     const told = reason._tag === "ProtocolViolation" ? new ProtocolViolation({ by: "this side", detail: reason.detail }) : reason
-    this.send(FrameType.Goodbye, 0, 0, new TextEncoder().encode(encodeRefusal(told)))
-    if (!this.blocked) this.writer.drain(this.vchan)
+    this.out.send(FrameType.Goodbye, 0, 0, new TextEncoder().encode(encodeRefusal(told)))
     this.end(reason)
   }
 
@@ -162,43 +135,24 @@ export class Session {
     const error = this.error(reason)
     this.ended = error
     this.watch.stop()
-    this.writer.clear()
+    this.out.end()
+    this.assembly.clear()
     this.handler?.onEnded(error)
   }
 
-  /** Writes now what waits, as far as the ring has room. */
-  flush(): void {
-    this.scheduled = false
-    if (this.ended !== undefined || this.blocked) return
-    if (this.writer.drain(this.vchan)) {
-      this.pongWaits = false
-    } else {
-      this.blocked = true
-      this.vchan.wantSpaceUnsafe()
-    }
-    if (this.wasFull && !this.isFull()) {
-      this.wasFull = false
-      this.handler?.onRoom()
-    }
-  }
-
-  private sendSoon(): void {
-    if (this.blocked) return
-    if (this.writer.length >= flushLength) {
-      this.flush()
-    } else if (!this.reading && !this.scheduled) {
-      this.scheduled = true
-      queueMicrotask(() => this.flush())
-    }
+  /** Forgets what came of a message in segments, which will not come to its end; its type, or undefined where there was none. */
+  abandon(id: number): number | undefined {
+    return this.assembly.drop(id)
   }
 
   private read(): void {
     if (this.reading || this.ended !== undefined) return
     this.reading = true
+    this.out.gather()
     let budget = turnLength
     while (this.ended === undefined) {
       // A peer that does not take its replies gets no more of its requests read.
-      this.stalled = this.isFull()
+      this.stalled = this.mayStall && this.out.isFull()
       if (this.stalled) break
       const found = this.reader.next()
       if (found === true) {
@@ -212,41 +166,46 @@ export class Session {
       }
     }
     this.reading = false
-    this.flush()
+    this.out.release()
     // Whole frames may wait in the slab, of which the ring knows nothing. Others have their turn first.
-    if (this.stalled && !this.blocked) setImmediate(() => this.read())
+    if (this.stalled && !this.out.isBlocked) setImmediate(() => this.read())
   }
 
   private dispatch(): void {
     const { body, flags, id, method, type } = this.reader
-    if (flags !== 0 && (flags !== Flag.Envelope || type !== FrameType.Request)) {
+    if (!this.greeted) {
+      if (type === FrameType.Goodbye) this.goodbye(body)
+      else if (flags === 0) this.handler?.onFrame(type, method, id, body, flags)
+      else this.violation(`a Hello has flags ${flags}`)
+    } else if (this.assembly.wants(this.reader)) {
+      this.segment()
+    } else if (flags !== 0 && (flags !== Flag.Envelope || type !== FrameType.Request)) {
       this.violation(`a frame of type ${type} has flags ${flags}`)
     } else if (type === FrameType.Goodbye) {
-      const reason = decodeRefusal(new TextDecoder().decode(body))
-      this.end(
-        reason._tag === "Success" ? reason.success : new HandshakeRefused({ detail: "the peer closed the connection without a reason" })
-      )
-    } else if (this.greeted && type === FrameType.Ping) {
-      this.pong()
-    } else if (!this.greeted || type !== FrameType.Pong) {
+      this.goodbye(body)
+    } else if (type === FrameType.Ping) {
+      this.out.pong()
+    } else if (type !== FrameType.Pong) {
       this.handler?.onFrame(type, method, id, body, flags)
     }
   }
 
+  private segment(): void {
+    const { flags, id, method, type } = this.reader
+    const whole = this.assembly.take(this.reader)
+    if (typeof whole === "string") this.violation(whole)
+    else if (whole !== undefined) this.handler?.onFrame(type, method, id, whole, flags)
+  }
+
+  private goodbye(body: Uint8Array): void {
+    const reason = decodeRefusal(new TextDecoder().decode(body))
+    this.end(
+      Result.isSuccess(reason) ? reason.success : new HandshakeRefused({ detail: "the peer closed the connection without a reason" })
+    )
+  }
+
   /** What was written takes the ring's space, and what was read its bytes: the sum changes with what the peer does, and with nothing else. */
   private progress(): number {
-    return this.reader.total + this.vchan.availableUnsafe() + this.writer.total + this.vchan.spaceUnsafe()
-  }
-
-  private ping(): void {
-    // Where the ring is full there is something that the peer could take, which is as good as an answer.
-    if (!this.blocked) this.sendEmpty(FrameType.Ping, 0, 0)
-  }
-
-  /** However many Pings come, one Pong waits at most. */
-  private pong(): void {
-    if (this.pongWaits) return
-    this.pongWaits = true
-    this.sendEmpty(FrameType.Pong, 0, 0)
+    return this.reader.total + this.vchan.availableUnsafe() + this.out.total + this.vchan.spaceUnsafe()
   }
 }

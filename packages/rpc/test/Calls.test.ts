@@ -247,11 +247,11 @@ describe("Calls", () => {
 
   it.live("a payload, and a reply, longer than the other side takes fail that call alone", () =>
     Effect.gen(function*() {
-      const { client } = yield* pair(Group, { server: { maxFrame: 4096 }, client: { maxFrame: 4096 } })
+      const { client } = yield* pair(Group, { server: { maxMessage: 4096 }, client: { maxMessage: 4096 } })
       const payload = yield* Effect.flip(client.Big({ bytes: new Uint8Array(5000) }))
       const reply = yield* Effect.flip(client.Big({ bytes: new Uint8Array(3000) }))
-      assert.deepInclude(reasonOf(payload), { _tag: "FrameTooLarge", what: "payload", limit: 4096 })
-      assert.deepInclude(reasonOf(reply), { _tag: "FrameTooLarge", what: "reply", limit: 4096 })
+      assert.deepInclude(reasonOf(payload), { _tag: "MessageTooLarge", what: "payload", limit: 4096 })
+      assert.deepInclude(reasonOf(reply), { _tag: "MessageTooLarge", what: "reply", limit: 4096 })
       assert.strictEqual((yield* client.Big({ bytes: new Uint8Array(1000) })).length, 2000)
     }).pipe(Effect.provide(Live)))
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Duration, Effect, Fiber, Layer, Logger, Option, Result, Schema, Stream } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { clientOver } from "../src/ClientEngine.ts"
+import { clientOver } from "../src/clientOver.ts"
 import { methodsOf } from "../src/Contract.ts"
 import { encodeEnvelope } from "../src/Envelope.ts"
 import { FrameType } from "../src/Frame.ts"

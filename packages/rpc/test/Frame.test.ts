@@ -1,6 +1,8 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { countedHeaderLength, FrameReader, type FrameSource, FrameType, FrameWriter, headerLength } from "../src/Frame.ts"
+import { countedHeaderLength, FrameType, headerLength } from "../src/Frame.ts"
+import { FrameReader, type FrameSource } from "../src/FrameReader.ts"
+import { FrameWriter } from "../src/FrameWriter.ts"
 
 interface Frame {
   readonly type: number

@@ -34,7 +34,9 @@ describe("Hello", () => {
   })
 
   it("limits out of range are refused", () => {
-    expect(reason(encodeWith(`{"service":"echo","limits":{"maxFrame":0,"maxCalls":1,"window":1024},"methods":[]}`))).toContain("maxFrame")
+    expect(reason(encodeWith(`{"service":"echo","limits":{"maxMessage":0,"maxCalls":1,"window":1024},"methods":[]}`))).toContain(
+      "maxMessage"
+    )
   })
 
   it("any bytes give a Hello or a reason", () => {

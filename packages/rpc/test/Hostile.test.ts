@@ -3,7 +3,7 @@ import { PeerGone } from "@vchan/vchan"
 import { Effect, Exit, Fiber, Layer, Logger, Result, Schema, Stream } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import * as fc from "fast-check"
-import { clientOver } from "../src/ClientEngine.ts"
+import { clientOver } from "../src/clientOver.ts"
 import { methodsOf } from "../src/Contract.ts"
 import { FrameType } from "../src/Frame.ts"
 import { encodeHello, version } from "../src/Hello.ts"
@@ -64,8 +64,8 @@ describe("A hostile client", () => {
     ["an unknown frame type", (peer) => peer.send(99, 0, 1), "type 99"],
     ["a server's frame type", (peer) => peer.send(FrameType.Success, 0, 1), "type 6"],
     ["a second Hello", (peer) => peer.hello({ methods }), "type 1"],
-    ["flags of a later version", (peer) => peer.bytes(Uint8Array.from([8, 0, 0, 0, 3, 1, 0, 0, 1, 0, 0, 0])), "flags 1"],
-    ["a frame too long", (peer) => peer.bytes(Uint8Array.from([0xFF, 0xFF, 0xFF, 0xFF])), "over the limit of 1048584 bytes"],
+    ["flags of a later version", (peer) => peer.bytes(Uint8Array.from([8, 0, 0, 0, 3, 4, 0, 0, 1, 0, 0, 0])), "flags 4"],
+    ["a frame too long", (peer) => peer.bytes(Uint8Array.from([0xFF, 0xFF, 0xFF, 0xFF])), "over the limit of 65544 bytes"],
     ["a frame too short", (peer) => peer.bytes(Uint8Array.from([0, 0, 0, 0])), "shorter than its header"],
     ["a method beyond its Hello", (peer) => peer.send(FrameType.Request, 3, 1, say), "method 3"],
     ["an id that is in use", (peer) => {
@@ -311,7 +311,7 @@ describe("A hostile server", () => {
     Effect.gen(function*() {
       const { client: end, server } = memoryVchans({ size: 1024 })
       const peer = new RawPeer(server, false)
-      peer.hello({ methods, limits: { maxFrame: 1024, maxCalls: 10, window: 1024 } })
+      peer.hello({ methods, limits: limitsFrom({ maxMessage: 1024, maxCalls: 10, window: 1024 }) })
       const { client } = yield* clientOver(Group, end, { service: "test", helloTimeout: 2000 })
       for (let turn = 0; turn < 10; turn++) yield* Effect.flip(Effect.timeout(client.Wait(), 1))
       const error = yield* Effect.flip(client.Wait())

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Result, Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { clientOver } from "../src/ClientEngine.ts"
+import { clientOver } from "../src/clientOver.ts"
 import { methodsOf } from "../src/Contract.ts"
 import { FrameType } from "../src/Frame.ts"
 import { keepaliveFrom } from "../src/Keepalive.ts"

@@ -2,10 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { PeerGone } from "@vchan/vchan"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, Queue, Result, Schema, Stream } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
-import { clientOver } from "../src/ClientEngine.ts"
+import { clientOver } from "../src/clientOver.ts"
 import { binary } from "../src/Codec.ts"
 import { methodsOf } from "../src/Contract.ts"
 import { FrameType } from "../src/Frame.ts"
+import { limitsFrom } from "../src/Limits.ts"
 import { VchanRpcError } from "../src/RpcError.ts"
 import { serveGroup } from "../src/serveGroup.ts"
 import { memoryVchans } from "./support/memoryVchan.ts"
@@ -70,7 +71,7 @@ describe("Streams", () => {
 
   it.live("all items come over a small window, small frames and a ring that gives one byte at a time", () =>
     Effect.gen(function*() {
-      const { client } = yield* pair(Group, { cut: 1, size: 100, client: { window: 1024, maxFrame: 1024 } })
+      const { client } = yield* pair(Group, { cut: 1, size: 100, client: { window: 1024, maxMessage: 1024 } })
       const items = yield* Stream.runCollect(client.Count({ to: 3000 }))
       assert.strictEqual(items.length, 3000)
     }).pipe(Effect.provide(Live)))
@@ -145,10 +146,10 @@ describe("Streams", () => {
 
   it.live("an item longer than the client takes fails the stream, and says which limit", () =>
     Effect.gen(function*() {
-      const { client } = yield* pair(Group, { client: { maxFrame: 2048, window } })
+      const { client } = yield* pair(Group, { client: { maxMessage: 2048, window } })
       const error = yield* Effect.flip(Stream.runDrain(client.Endless({ size: 3000 })))
       assert.instanceOf(error, VchanRpcError)
-      assert.deepInclude(error.reason, { _tag: "FrameTooLarge", what: "item", limit: 2048 })
+      assert.deepInclude(error.reason, { _tag: "MessageTooLarge", what: "item", limit: 2048 })
     }).pipe(Effect.provide(Live)))
 
   it.live("an item longer than the window passes when nothing else is outstanding", () =>
@@ -203,7 +204,7 @@ describe("A client that does not take", () => {
     const serving = yield* Effect.forkScoped(serve(server))
     const methods = methodsOf(Group)
     const peer = new RawPeer(client)
-    peer.hello({ methods, limits: { maxFrame: 1024 * 1024, maxCalls: 1, window: options.window } })
+    peer.hello({ methods, limits: limitsFrom({ maxCalls: 1, window: options.window }) })
     yield* peer.typed(FrameType.Hello)
     const request = (name: string, id: number, payload: unknown) => {
       const index = methods.findIndex((method) => method.name === name)

@@ -1,7 +1,7 @@
 /** A client and a server of one group, joined by an in-memory vchan. */
 import { Effect } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
-import { clientOver } from "../../src/ClientEngine.ts"
+import { clientOver } from "../../src/clientOver.ts"
 import type { Plain } from "../../src/Contract.ts"
 import { serveGroup, type ServeOptions } from "../../src/serveGroup.ts"
 import { memoryVchans } from "./memoryVchan.ts"

@@ -1,7 +1,10 @@
 /** One end of an in-memory vchan that sends any frames it is told to, and keeps those that come. */
 import { Array as Arr, Effect } from "effect"
-import { Flag, FrameReader, FrameType, FrameWriter } from "../../src/Frame.ts"
+import { Flag, FrameType } from "../../src/Frame.ts"
+import { FrameReader } from "../../src/FrameReader.ts"
+import { FrameWriter } from "../../src/FrameWriter.ts"
 import { encodeHello, type Hello } from "../../src/Hello.ts"
+import { limitsFrom } from "../../src/Limits.ts"
 import type { MemoryVchan } from "./memoryVchan.ts"
 
 export interface Frame {
@@ -38,12 +41,26 @@ export class RawPeer {
       FrameType.Hello,
       0,
       0,
-      encodeHello({ service: "test", limits: { maxFrame: 1024 * 1024, maxCalls: 1024, window: 4096 }, ...hello })
+      encodeHello({ service: "test", limits: { ...limitsFrom({}), window: 4096 }, ...hello })
     )
   }
 
   send(type: number, method: number, id: number, body: Uint8Array = new Uint8Array(0)): void {
     this.writer.frame(type, method, id, body)
+    this.flush()
+  }
+
+  /** A first segment, which promises a message of that many bytes. */
+  first(type: number, method: number, id: number, total: number, body: Uint8Array): void {
+    const bytes = new Uint8Array(4 + body.length)
+    new DataView(bytes.buffer).setUint32(0, total, true)
+    bytes.set(body, 4)
+    this.more(type, method, id, bytes)
+  }
+
+  /** A segment that is not the last. */
+  more(type: number, method: number, id: number, body: Uint8Array): void {
+    this.writer.flagged(type, Flag.More, method, id, body, new Uint8Array(0))
     this.flush()
   }
 
