@@ -2,7 +2,8 @@
  * Programs that run in this domain: processes, and peers within this process. Each is ended, and forgotten, with the Scope it was started in.
  */
 import type { Xen } from "@vchan/xen"
-import { Data, Effect, Exit, Fiber, type Scope } from "effect"
+import { LinuxXen } from "@vchan/xen-linux"
+import { Data, Effect, Exit, Fiber, Layer, type Scope } from "effect"
 import { spawn } from "node:child_process"
 import * as readline from "node:readline"
 import { peer } from "./peer/peer.ts"
@@ -63,9 +64,17 @@ class Transcript {
   }
 }
 
-/** Starts a program: `["peer-ts", ...]` is a peer within this process, everything else a command. */
-export const start = (argv: ReadonlyArray<string>): Effect.Effect<Program, never, Xen | Scope.Scope> =>
-  argv[0] === "peer-ts" ? startPeer(argv.slice(1)) : startProcess(argv)
+/**
+ * Starts a program: `["peer-ts", ...]` is a peer within this process, `["peer-ts", "spin", "100", ...]` one with devices of its own, which looks
+ * about for 100 microseconds before it sleeps, and everything else a command.
+ */
+export const start = (argv: ReadonlyArray<string>): Effect.Effect<Program, never, Xen | Scope.Scope> => {
+  const [command, word, micros] = argv
+  if (command !== "peer-ts") return startProcess(argv)
+  if (word !== "spin") return startPeer(argv.slice(1))
+  const layer = Layer.orDie(LinuxXen.layer({ spinMicros: Number(micros) }))
+  return Effect.flatMap(Layer.build(layer), (xen) => Effect.provideContext(startPeer(argv.slice(3)), xen))
+}
 
 const startPeer = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
   const transcript = new Transcript()
@@ -95,7 +104,14 @@ const startProcess = Effect.fnUntraced(function*(argv: ReadonlyArray<string>) {
       child.on("close", (code, signal) => transcript.end(code ?? (signal === "SIGKILL" ? 137 : 143)))
       return child
     }),
-    (child) => Effect.andThen(Effect.sync(() => void child.kill("SIGKILL")), transcript.exit)
+    // Asked first, so that it may take back what it wrote into XenStore.
+    (child) =>
+      Effect.andThen(Effect.sync(() => void child.kill("SIGTERM")), transcript.exit).pipe(
+        Effect.timeoutOrElse({
+          duration: "10 seconds",
+          orElse: () => Effect.andThen(Effect.sync(() => void child.kill("SIGKILL")), transcript.exit)
+        })
+      )
   )
   return { said: transcript.said, exit: transcript.exit, kill: Effect.sync(() => void child.kill("SIGKILL")) }
 })

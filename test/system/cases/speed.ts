@@ -11,7 +11,9 @@ const pairs: ReadonlyArray<readonly [server: Kind, client: Kind]> = [
   ["C", "C"],
   ["C", "TypeScript"],
   ["TypeScript", "C"],
-  ["TypeScript", "TypeScript"]
+  ["TypeScript", "TypeScript"],
+  ["TypeScript that spins for 100 us", "TypeScript that spins for 100 us"],
+  ["TypeScript that spins for 1000 us", "TypeScript that spins for 1000 us"]
 ]
 
 /** Told, not judged: on an emulated CPU only the ratios say something, and a machine that is busy moves them too. */

@@ -3,8 +3,7 @@
  *
  * Two works more: `listen` (a listener at PATH for the domids that follow, or any; it writes back what it reads, and prints
  * "came DOMID" and "left DOMID REASON") and `ask` (asks a listener for a connection, sends one message of 64 bytes through it, prints
- * "answered", and goes on with `hold` where that follows). A `pump` prints "complete" before
- * it waits for its client to go.
+ * "answered", and goes on with `hold` where that follows). A `pump` prints "complete" before it waits for its client to go.
  */
 import { Handshake, Listener, type Server, type Vchan, type VchanError } from "@vchan/vchan"
 import type { Xen } from "@vchan/xen"
