@@ -6,22 +6,20 @@
  * fail at once. An interrupted call leaves its id taken until the server has answered it, so both sides always agree on what is in flight.
  */
 import type { Vchan } from "@vchan/vchan"
-import { Array as Arr, Deferred, Effect, Exit, type Fiber, Result, Stream } from "effect"
+import { Array as Arr, Deferred, Effect, Exit, Result, Stream } from "effect"
 import { exitOf } from "./ClientReply.ts"
+import { type Asked, requestOf } from "./ClientRequest.ts"
 import { ClientStream } from "./ClientStream.ts"
-import type { Calls, Method, MethodCodecs } from "./Contract.ts"
-import { Current as CurrentDeadline } from "./Deadline.ts"
-import { encodeEnvelope } from "./Envelope.ts"
+import type { CallOptions, Calls, Method, MethodCodecs } from "./Contract.ts"
 import { chunkCost, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello } from "./Hello.ts"
-import { type Keepalive, longestTimer } from "./Keepalive.ts"
+import type { Keepalive } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
 import {
   BadReply,
   DeadlineExceeded,
   HandshakeRefused,
   HandshakeTimeout,
-  MessageTooLarge,
   TooManyBytes,
   TooManyCalls,
   UnknownMethod,
@@ -29,6 +27,7 @@ import {
   type VchanRpcReason
 } from "./RpcError.ts"
 import { Session, type SessionHandler } from "./Session.ts"
+import { isTraced, spanOptions } from "./Tracing.ts"
 
 /** What a client asks of a connection. */
 export interface ClientOptions {
@@ -43,6 +42,8 @@ export interface ClientOptions {
 /** A call in flight. */
 interface Entry {
   readonly method: Method
+  /** The type of the frame that ends it well. */
+  readonly end: number
   id: number
   /** Takes the call's one end. */
   readonly settle: (exit: Exit.Exit<unknown, unknown>) => void
@@ -96,30 +97,52 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     )
   })
 
-  readonly unary = (method: Method, input: unknown): Effect.Effect<unknown, VchanRpcError> =>
+  readonly unary = (method: Method, input: unknown, options: CallOptions): Effect.Effect<unknown, VchanRpcError> =>
     Effect.withFiber((fiber) =>
-      Effect.callback((resume) => {
-        // The failure codec has read the error: it is the method's own, which the client object's type tells.
-        const settle = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
-        const entry: Entry = { method, id: 0, settle, stream: undefined, timer: undefined, isWanted: true, length: 0 }
-        const refusal = this.begin(entry, input, fiber)
-        if (refusal !== undefined) return resume(refusal)
-        return Effect.sync(() => this.drop(entry))
-      })
+      isTraced(fiber.context)
+        ? Effect.useSpan(this.spanName(method), this.spanOptions(method), (span) => this.call(method, input, { fiber, options, span }))
+        : this.call(method, input, { fiber, options, span: undefined })
     )
 
-  readonly stream = (method: Method, input: unknown): Stream.Stream<unknown, VchanRpcError> =>
-    Stream.unwrap(
-      Effect.map(Effect.acquireRelease(this.openStream(method, input), (entry) => Effect.sync(() => this.drop(entry))), (entry) =>
-        Stream.fromPull(Effect.succeed(entry.stream.pull)))
-    )
+  readonly stream = (method: Method, input: unknown, options: CallOptions): Stream.Stream<unknown, VchanRpcError> =>
+    Stream.unwrap(Effect.withFiber((fiber) =>
+      isTraced(fiber.context)
+        ? Effect.flatMap(Effect.makeSpanScoped(this.spanName(method), this.spanOptions(method)), (span) =>
+          this.openStream(method, input, { fiber, options, span }))
+        : this.openStream(method, input, { fiber, options, span: undefined })
+    ))
 
-  private openStream(method: Method, input: unknown) {
-    return Effect.withFiber((fiber) => {
-      const stream = new ClientStream(this.options.limits.window, (count) => this.credit(entry.id, count))
-      const entry = { method, id: 0, settle: stream.settle, stream, timer: undefined, isWanted: true, length: 0 }
-      return this.begin(entry, input, fiber) ?? Effect.succeed(entry)
+  private call(method: Method, input: unknown, asked: Asked): Effect.Effect<unknown, VchanRpcError> {
+    return Effect.callback((resume) => {
+      // The failure codec has read the error: it is the method's own, which the client object's type tells.
+      const settle = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
+      const end = asked.options.discard === true ? FrameType.End : FrameType.Success
+      const entry: Entry = { method, end, id: 0, settle, stream: undefined, timer: undefined, isWanted: true, length: 0 }
+      const refusal = this.begin(entry, input, asked)
+      if (refusal !== undefined) return resume(refusal)
+      return Effect.sync(() => this.drop(entry))
     })
+  }
+
+  private openStream(method: Method, input: unknown, asked: Asked) {
+    const open = Effect.suspend(() => {
+      const stream = new ClientStream(this.options.limits.window, (count) => this.credit(entry.id, count))
+      const { settle } = stream
+      const entry = { method, end: FrameType.End, id: 0, settle, stream, timer: undefined, isWanted: true, length: 0 }
+      return this.begin(entry, input, asked) ?? Effect.succeed(entry)
+    })
+    return Effect.map(
+      Effect.acquireRelease(open, (entry) => Effect.sync(() => this.drop(entry))),
+      (entry) => Stream.fromPull(Effect.succeed(entry.stream.pull))
+    )
+  }
+
+  private spanName(method: Method): string {
+    return `${this.options.service}.${method.name}`
+  }
+
+  private spanOptions(method: Method) {
+    return spanOptions(this.options.service, method.name, this.session.vchan.peer, "client")
   }
 
   onFrame(type: number, _method: number, id: number, body: Uint8Array): void {
@@ -140,7 +163,7 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
       case FrameType.Defect:
       case FrameType.Refusal:
       case FrameType.End:
-        if (type === (entry.stream === undefined ? FrameType.End : FrameType.Success)) {
+        if (type !== entry.end && (type === FrameType.End || type === FrameType.Success)) {
           return this.session.violation(`a frame of type ${type} for the method ${entry.method.name}`)
         }
         this.session.abandon(id)
@@ -184,45 +207,28 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   }
 
   /** Sends the request and puts the entry in flight, or tells why not. */
-  private begin(entry: Entry, input: unknown, fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<never, VchanRpcError> | undefined {
+  private begin(entry: Entry, input: unknown, asked: Asked): Effect.Effect<never, VchanRpcError> | undefined {
     const { method } = entry
-    const { session } = this
-    if (session.ended !== undefined) return Effect.fail(session.error(session.ended.reason, method.name))
+    const { peer, session } = this
+    const error = this.error(entry)
+    if (session.ended !== undefined) return Effect.fail(error(session.ended.reason))
     const index = this.indexes.get(method) ?? 0
     const codecs = this.codecs[index]
-    if (codecs === undefined || this.peer === undefined) return Effect.fail(session.error(new UnknownMethod(), method.name))
-    const { maxCalls, maxMessage, memory } = this.peer
-    if (this.pending.size >= maxCalls) return Effect.fail(session.error(new TooManyCalls({ limit: maxCalls }), method.name))
-    let payload: unknown
-    try {
-      payload = method.makePayload(input)
-    } catch (defect) {
-      return Effect.die(defect)
-    }
-    const body = codecs.payload.encode(payload)
-    if (Result.isFailure(body)) return Effect.die(new Error(`the payload of ${method.name} cannot be encoded: ${body.failure}`))
-    const timeout = Math.min(fiber.getRef(CurrentDeadline) - performance.now(), method.timeout)
-    if (timeout <= 0) return Effect.fail(session.error(new DeadlineExceeded({ allowedMillis: 0 }), method.name))
-    const envelope = timeout > longestTimer ? undefined : encodeEnvelope({ timeout })
-    const length = body.success.length + (envelope?.length ?? 0)
-    if (length > maxMessage) {
-      return Effect.fail(session.error(new MessageTooLarge({ what: "payload", length, limit: maxMessage }), method.name))
-    }
-    if (length > memory - this.used) {
-      return Effect.fail(session.error(new TooManyBytes({ what: "payload", length, limit: memory }), method.name))
-    }
+    if (codecs === undefined || peer === undefined) return Effect.fail(error(new UnknownMethod()))
+    if (this.pending.size >= peer.maxCalls) return Effect.fail(error(new TooManyCalls({ limit: peer.maxCalls })))
+    const made = requestOf(method, codecs, input, asked, peer, error)
+    if (Result.isFailure(made)) return made.failure
+    const { envelope, length, payload, timeout } = made.success
+    if (length > peer.memory - this.used) return Effect.fail(error(new TooManyBytes({ what: "payload", length, limit: peer.memory })))
     while (this.pending.has(this.nextId)) this.nextId = (this.nextId + 1) >>> 0
     entry.id = this.nextId
     this.nextId = (this.nextId + 1) >>> 0
     this.pending.set(entry.id, entry)
     entry.length = length
     this.used += length
-    if (envelope === undefined) {
-      session.out.send(FrameType.Request, index, entry.id, body.success)
-    } else {
-      session.out.sendEnveloped(index, entry.id, envelope, body.success)
-      entry.timer = setTimeout(() => this.expire(entry, timeout), timeout)
-    }
+    if (envelope === undefined) session.out.send(FrameType.Request, index, entry.id, payload)
+    else session.out.sendEnveloped(index, entry.id, envelope, payload)
+    if (timeout !== Infinity) entry.timer = setTimeout(() => this.expire(entry, timeout), timeout)
     return undefined
   }
 

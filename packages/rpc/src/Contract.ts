@@ -4,7 +4,7 @@
  */
 import { Context, Duration, Effect, type Queue, Schema, type Scope, Stream } from "effect"
 import type { Cause } from "effect"
-import { Headers } from "effect/http"
+import type { Headers } from "effect/http"
 import { Rpc, type RpcClient, type RpcGroup, RpcMessage, type RpcMiddleware, RpcSchema } from "effect/rpc"
 import { binary, type Codec, fingerprint, json, type PlainSchema } from "./Codec.ts"
 import { Timeout } from "./Deadline.ts"
@@ -39,6 +39,9 @@ export interface Method {
 export interface CallFacts {
   readonly client: Rpc.ServerClient
   readonly id: number
+  readonly headers: Headers.Headers
+  /** Called when the handler itself starts, after its middlewares. */
+  readonly onStart: (() => void) | undefined
   /** Takes a stream's items; done when more may come. */
   readonly emit: (values: ReadonlyArray<unknown>) => Effect.Effect<void>
 }
@@ -137,8 +140,8 @@ export const servedMethodsOf = <Rpcs extends Rpc.Any>(
     return {
       ...method,
       context: Context.merge(services, handler.context),
-      run: (payload, { client, id, emit }) => {
-        const options = { client, requestId: RpcMessage.RequestId(id), headers: Headers.empty, rpc, payload }
+      run: (payload, { client, emit, headers, id, onStart }) => {
+        const options = { client, requestId: RpcMessage.RequestId(id), headers, rpc, payload }
         let result: HandlerResult
         let uninterruptible = false
         try {
@@ -149,7 +152,7 @@ export const servedMethodsOf = <Rpcs extends Rpc.Any>(
           return { effect: Effect.die(defect), uninterruptible }
         }
         const handled: Effect.Effect<unknown, unknown> = method.isStream ? Stream.runForEachArray(streamOf(result), emit) : effectOf(result)
-        let effect = handled as Handling
+        let effect = (onStart === undefined ? handled : Effect.andThen(Effect.sync(onStart), handled)) as Handling
         for (const middleware of middlewares) effect = middleware(effect, options)
         return { effect, uninterruptible }
       }
@@ -158,21 +161,16 @@ export const servedMethodsOf = <Rpcs extends Rpc.Any>(
 
 /** What a client's engine does for a method. */
 export interface Calls<E> {
-  readonly unary: (method: Method, input: unknown) => Effect.Effect<unknown, E>
-  readonly stream: (method: Method, input: unknown) => Stream.Stream<unknown, E>
+  readonly unary: (method: Method, input: unknown, options: CallOptions) => Effect.Effect<unknown, E>
+  readonly stream: (method: Method, input: unknown, options: CallOptions) => Stream.Stream<unknown, E>
 }
 
-interface CallOptions {
+/** What a caller may say with a call. */
+export interface CallOptions {
   readonly headers?: Headers.Input | undefined
   readonly discard?: boolean | undefined
   readonly asQueue?: boolean | undefined
   readonly streamBufferSize?: number | undefined
-}
-
-const unsupported = (method: Method, options: CallOptions): Effect.Effect<never> | undefined => {
-  if (options.discard === true) return Effect.die(new Error(`${method.name}: a call over a vchan cannot be discarded: fork it`))
-  if (options.headers !== undefined) return Effect.die(new Error(`${method.name}: a call over a vchan carries no headers`))
-  return undefined
 }
 
 /** Effect's own client object for a group, made of an engine's calls. */
@@ -180,11 +178,9 @@ export const clientOf = <Rpcs extends Rpc.Any, E>(
   methods: ReadonlyArray<Method>,
   calls: Calls<E>
 ): RpcClient.RpcClient<Rpcs, E> => {
-  const unary = (method: Method) => (input: unknown, options: CallOptions = {}) =>
-    unsupported(method, options) ?? calls.unary(method, input)
+  const unary = (method: Method) => (input: unknown, options: CallOptions = {}) => calls.unary(method, input, options)
   const stream = (method: Method) => (input: unknown, options: CallOptions = {}) => {
-    const problem = unsupported(method, options)
-    const items = problem === undefined ? calls.stream(method, input) : Stream.fromEffect(problem)
+    const items = calls.stream(method, input, options)
     return options.asQueue === true ? Stream.toQueue(items, { capacity: options.streamBufferSize ?? 16 }) : items
   }
   const client = Object.fromEntries(methods.map((method) => [method.name, (method.isStream ? stream : unary)(method)]))

@@ -11,6 +11,8 @@ export const Limits = Schema.Struct({
   maxCalls: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 0xFFFF_FFFF })),
   /** The bytes of a stream's items that this side takes before its consumer has taken some. */
   window: Schema.Int.check(Schema.isBetween({ minimum: 1024, maximum: 256 * 1024 * 1024 })),
+  /** The most bytes that the headers of a call may take that is made to this side. */
+  maxHeaders: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1024 * 1024 })),
   /**
    * The bytes that the peer's messages may take here in all: those that come in segments, until they are whole, and on a server the payloads
    * of the calls in flight.
@@ -21,11 +23,12 @@ export const Limits = Schema.Struct({
 /** One side's limits. */
 export type Limits = typeof Limits.Type
 
-/** Limits as a user gives them: what is left out is 4 MiB a message, 1024 calls, 256 KiB of a stream, 16 MiB of memory. */
+/** Limits as a user gives them: what is left out is 4 MiB a message, 1024 calls, 256 KiB of a stream, 8 KiB of headers, 16 MiB of memory. */
 export interface LimitOptions {
   readonly maxMessage?: number | undefined
   readonly maxCalls?: number | undefined
   readonly window?: number | undefined
+  readonly maxHeaders?: number | undefined
   readonly memory?: number | undefined
 }
 
@@ -35,6 +38,7 @@ export const limitsFrom = (options: LimitOptions): Limits =>
     maxMessage: options.maxMessage ?? 4 * 1024 * 1024,
     maxCalls: options.maxCalls ?? 1024,
     window: options.window ?? 256 * 1024,
+    maxHeaders: options.maxHeaders ?? 8 * 1024,
     // One message must always fit.
     memory: options.memory ?? Math.max(16 * 1024 * 1024, options.maxMessage ?? 0)
   })

@@ -78,6 +78,15 @@ export class MessageTooLarge extends Schema.TaggedError<MessageTooLarge>()("Mess
   }
 }
 
+/** The headers of a call take more bytes than the server takes. */
+export class HeadersTooLarge extends Schema.TaggedError<HeadersTooLarge>()("HeadersTooLarge", {
+  limit: Schema.Int
+}) {
+  override get message(): string {
+    return `the call's headers take more than the ${this.limit} bytes that the server takes: send less, or raise its maxHeaders`
+  }
+}
+
 /** A payload or a reply does not fit beside those that are on their way already. */
 export class TooManyBytes extends Schema.TaggedError<TooManyBytes>()("TooManyBytes", {
   what: Schema.Literals(["payload", "reply"]),
@@ -146,6 +155,7 @@ export const VchanRpcReason = Schema.Union([
   BadPayload,
   BadReply,
   MessageTooLarge,
+  HeadersTooLarge,
   TooManyBytes,
   TooManyCalls,
   DeadlineExceeded,
@@ -162,6 +172,7 @@ export const CallRefusal = Schema.Union([
   UnknownMethod,
   BadPayload,
   MessageTooLarge,
+  HeadersTooLarge,
   TooManyBytes,
   TooManyCalls,
   DeadlineExceeded,

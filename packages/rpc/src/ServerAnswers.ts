@@ -2,19 +2,12 @@
  * What a server's engine sends at the end of a call: its value, its typed error, what may be told of a defect, or a refusal. Belongs to its
  * engine; holds nothing of a call.
  */
-import { Cause, type Context, Effect, type Exit, Result, Schema } from "effect"
-import type { MethodCodecs, ServedMethod } from "./Contract.ts"
+import { Cause, Effect, type Exit, Result, Schema } from "effect"
 import { FrameType } from "./Frame.ts"
 import { longLength } from "./Outgoing.ts"
 import { CallRefusal, Interrupted, MessageTooLarge, TooManyBytes } from "./RpcError.ts"
+import type { Target } from "./ServerTarget.ts"
 import type { Session } from "./Session.ts"
-
-/** A method as one client calls it. */
-export interface Target {
-  readonly method: ServedMethod
-  readonly codecs: MethodCodecs
-  readonly context: Context.Context<never>
-}
 
 /** The call that is answered. */
 export interface Answered {

@@ -9,8 +9,8 @@
  */
 import { Closed, type Vchan, VchanError } from "@vchan/vchan"
 import { Cause, Context, Deferred, Effect, type Exit, type Fiber, Result, Scope } from "effect"
+import { Headers } from "effect/http"
 import type { Budget } from "./Assembly.ts"
-import { Caller } from "./Caller.ts"
 import type { CallFacts, ServedMethod } from "./Contract.ts"
 import { Current as CurrentDeadline } from "./Deadline.ts"
 import { decodeEnvelope, type Envelope } from "./Envelope.ts"
@@ -23,16 +23,18 @@ import {
   ConnectionLost,
   DeadlineExceeded,
   HandshakeRefused,
-  HandshakeTimeout,
+  HeadersTooLarge,
   Interrupted,
   TooManyBytes,
   TooManyCalls,
   UnknownMethod,
   type VchanRpcError
 } from "./RpcError.ts"
-import { type Answered, ServerAnswers, type Target } from "./ServerAnswers.ts"
+import { type Answered, ServerAnswers } from "./ServerAnswers.ts"
 import { ServerStream } from "./ServerStream.ts"
+import { type Target, targetsOf } from "./ServerTarget.ts"
 import { Session, type SessionHandler } from "./Session.ts"
+import { isTraced, withServerSpan } from "./Tracing.ts"
 
 /** What all connections of a server share. */
 export interface ServerOptions {
@@ -65,7 +67,8 @@ interface Call extends Answered {
 const noEnvelope: Envelope = {}
 const emitNothing = () => Effect.void
 
-class ServerEngine implements SessionHandler {
+/** The engine: one for each connection. */
+export class ServerEngine implements SessionHandler {
   readonly greeted = Deferred.makeUnsafe<void>()
   readonly ended = Deferred.makeUnsafe<VchanRpcError>()
   readonly session: Session
@@ -76,6 +79,8 @@ class ServerEngine implements SessionHandler {
   /** What requests take, from their first segment to the end of their call. */
   private readonly budget: Budget
   private readonly calls = new Map<number, Call>()
+  /** Those that their callers wait for no more. */
+  private readonly detached = new Set<Call>()
   private table: ReadonlyArray<Target | undefined> = []
   private peer: Limits | undefined = undefined
   private closing = false
@@ -128,10 +133,14 @@ class ServerEngine implements SessionHandler {
     )
   })
 
+  private get isIdle(): boolean {
+    return this.calls.size + this.detached.size === 0
+  }
+
   private stop(): void {
     this.closing = true
-    for (const call of [...this.calls.values()]) this.interrupt(call)
-    if (this.calls.size === 0) Deferred.doneUnsafe(this.idle, Effect.void)
+    for (const call of [...this.calls.values(), ...this.detached]) this.interrupt(call)
+    if (this.isIdle) Deferred.doneUnsafe(this.idle, Effect.void)
   }
 
   private interrupted(index: number, id: number): void {
@@ -157,14 +166,7 @@ class ServerEngine implements SessionHandler {
       const detail = `${JSON.stringify(theirs.service.slice(0, 100))} was asked for, and ${JSON.stringify(service)} is served here`
       return this.session.refuse(new HandshakeRefused({ detail }))
     }
-    const caller = Context.make(Caller, { domid: this.session.vchan.peer })
-    const contexts = new Map(Array.from(methods.values(), (method) => [method, Context.merge(method.context, caller)]))
-    this.table = theirs.methods.map(({ fingerprint, name }) => {
-      const method = methods.get(name)
-      const context = method && contexts.get(method)
-      if (method === undefined || context === undefined) return undefined
-      return { method, context, codecs: method.fingerprint === fingerprint ? method.binary : method.json }
-    })
+    this.table = targetsOf(methods, theirs, { domid: this.session.vchan.peer })
     this.peer = theirs.limits
     this.answers.limit = Math.min(theirs.limits.maxMessage, limits.memory)
     const entries = Array.from(methods.values(), ({ fingerprint, name }) => ({ name, fingerprint }))
@@ -176,7 +178,13 @@ class ServerEngine implements SessionHandler {
   private enveloped(peer: Limits, index: number, id: number, body: Uint8Array): void {
     const decoded = decodeEnvelope(body)
     if (Result.isFailure(decoded)) return this.session.violation(decoded.failure)
-    this.request(peer, index, id, decoded.success.payload, decoded.success.envelope)
+    const { envelope, headersLength, payload } = decoded.success
+    const limit = this.options.limits.maxHeaders
+    if (headersLength > limit) return this.answers.refuse(index, id, new HeadersTooLarge({ limit }))
+    if (envelope.discard === true && this.table[index]?.method.isStream === true) {
+      return this.session.violation("a stream that nobody wants")
+    }
+    this.request(peer, index, id, payload, envelope)
   }
 
   private request(peer: Limits, index: number, id: number, body: Uint8Array, envelope: Envelope): void {
@@ -185,7 +193,7 @@ class ServerEngine implements SessionHandler {
     const target = this.table[index]
     if (target === undefined) return this.answers.refuse(index, id, new UnknownMethod())
     const limit = this.options.limits.maxCalls
-    if (this.calls.size >= limit) return this.answers.refuse(index, id, new TooManyCalls({ limit }))
+    if (this.calls.size + this.detached.size >= limit) return this.answers.refuse(index, id, new TooManyCalls({ limit }))
     if (this.closing) return this.answers.refuse(index, id, new Interrupted())
     const { budget } = this
     const { length } = body
@@ -217,14 +225,28 @@ class ServerEngine implements SessionHandler {
     }
     this.calls.set(id, call)
     budget.used += length
-    const { effect, uninterruptible } = method.run(payload.success, { client, id, emit: stream?.emit ?? emitNothing })
-    this.fork(call, effect, uninterruptible, (exit) => this.finish(call, exit))
+    const { effect, uninterruptible } = method.run(payload.success, {
+      client,
+      id,
+      headers: envelope.headers === undefined ? Headers.empty : Headers.fromInput(envelope.headers),
+      onStart: envelope.discard === true ? () => this.detach(call) : undefined,
+      emit: stream?.emit ?? emitNothing
+    })
+    const span = isTraced(call.context) ? withServerSpan(effect, this.session, method.name, envelope.trace) : effect
+    this.fork(call, span, uninterruptible, (exit) => this.finish(call, exit))
   }
 
   private expire(call: Call, allowedMillis: number): void {
     if (call.interrupted) return
     call.interruption = new DeadlineExceeded({ allowedMillis })
     this.interrupt(call)
+  }
+
+  /** The caller is told that the handler has started, and hears no more of it. */
+  private detach(call: Call): void {
+    if (!this.calls.delete(call.id)) return
+    this.detached.add(call)
+    this.session.out.sendEmpty(FrameType.End, call.index, call.id)
   }
 
   private fork(
@@ -252,13 +274,14 @@ class ServerEngine implements SessionHandler {
 
   private reply(call: Call, exit: Exit.Exit<unknown, unknown>): void {
     clearTimeout(call.timer)
-    this.calls.delete(call.id)
     this.budget.used -= call.charge
-    if (this.session.ended === undefined) this.answers.exit(call, exit)
+    const isDetached = this.detached.delete(call)
+    if (!isDetached) this.calls.delete(call.id)
+    if (!isDetached && this.session.ended === undefined) this.answers.exit(call, exit)
     // Nobody is left to hear of a defect but the log.
     else if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) this.answers.log(call, exit.cause)
     // Last: `close` goes on at once, and ends the session.
-    if (this.closing && this.calls.size === 0) Deferred.doneUnsafe(this.idle, Effect.void)
+    if (this.closing && this.isIdle) Deferred.doneUnsafe(this.idle, Effect.void)
   }
 
   private credit(id: number, body: Uint8Array): void {
@@ -270,23 +293,3 @@ class ServerEngine implements SessionHandler {
     if (call.stream?.credit(count) !== true) this.session.violation(`a credit of ${count} for more than was sent`)
   }
 }
-
-/** Serves one client over an open vchan, until it ends. */
-export const serveVchan = (vchan: Vchan, options: ServerOptions, client: CallFacts["client"]): Effect.Effect<VchanRpcError> =>
-  Effect.acquireUseRelease(
-    Effect.sync(() => {
-      const engine = new ServerEngine(vchan, options, client)
-      engine.session.open(engine)
-      return engine
-    }),
-    (engine) => {
-      const waitedMillis = options.helloTimeout
-      const silence = Effect.sync(() => engine.session.refuse(new HandshakeTimeout({ waitedMillis })))
-      return Deferred.await(engine.greeted).pipe(
-        Effect.timeoutOrElse({ duration: waitedMillis, orElse: () => silence }),
-        Effect.raceFirst(Deferred.await(engine.ended)),
-        Effect.andThen(Deferred.await(engine.ended))
-      )
-    },
-    (engine) => engine.close
-  )

@@ -5,8 +5,8 @@
  * flight fails, once, with `VchanRpcError`, and later calls fail at once. There is no reconnection: make a new client.
  *
  * The client object is Effect's own `RpcClient`: a method for each Rpc, which gives an Effect, or a Stream for `stream: true`. Of its call
- * options `asQueue` and `streamBufferSize` (of that queue) work; `context` has no meaning here, for there are no transports to tell it to;
- * `discard` and `headers` are refused with a defect that says so. Middlewares with a client's half are refused when the client is made.
+ * options `asQueue`, `streamBufferSize` (of that queue), `headers` and `discard` work; `context` has no meaning here, for there are no
+ * transports to tell it to. Middlewares with a client's half are refused when the client is made.
  */
 import { Listener } from "@vchan/vchan"
 import type { DomId, EventChannel, GrantTable, XenStore } from "@vchan/xen"

@@ -5,8 +5,7 @@
  * handler is interrupted, its caller is told so, and its finalizers have run before its vchan is closed.
  *
  * Of `effect/rpc`: handlers may give an Effect, a Deferred (a late reply), a Stream or a Queue; server middlewares run around them, with
- * `Caller` to ask; `Rpc.uninterruptible` is honoured, and `Rpc.fork` changes nothing, for calls never wait for each other. Handlers see
- * no headers. Refused when the Layer is built, naming the method: a schema without a codec. Refused by the types: schemas that need
+ * `Caller` to ask; `Rpc.uninterruptible` is honoured, and `Rpc.fork` changes nothing, for calls never wait for each other. Refused when the Layer is built, naming the method: a schema without a codec. Refused by the types: schemas that need
  * services.
  */
 import { Listener, type VchanError } from "@vchan/vchan"

@@ -8,7 +8,7 @@ import { Rpc, type RpcGroup } from "effect/rpc"
 import { type Plain, servedMethodsOf } from "./Contract.ts"
 import { keepaliveFrom, type KeepaliveOptions } from "./Keepalive.ts"
 import { type LimitOptions, limitsFrom } from "./Limits.ts"
-import { serveVchan } from "./ServerEngine.ts"
+import { serveVchan } from "./serveVchan.ts"
 
 /** How a service is served. */
 export interface ServeOptions extends LimitOptions {

@@ -262,15 +262,6 @@ describe("Calls", () => {
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
       assert.strictEqual((yield* Log).running.size, 0)
     }).pipe(Effect.provide(Live)))
-
-  it.live("what the engine does not carry, discarded calls and headers, is a defect that says so", () =>
-    Effect.gen(function*() {
-      const { client } = yield* pair(Group)
-      const discarded = yield* Effect.exit(client.Say({ text: "" }, { discard: true }))
-      const headed = yield* Effect.exit(client.Say({ text: "" }, { headers: { a: "b" } }))
-      assert.include(String(Exit.isFailure(discarded) && Cause.squash(discarded.cause)), "cannot be discarded")
-      assert.include(String(Exit.isFailure(headed) && Cause.squash(headed.cause)), "no headers")
-    }).pipe(Effect.provide(Live)))
 })
 
 describe("A group that cannot be served", () => {

@@ -2,7 +2,7 @@ import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Assembly, type Budget } from "../src/Assembly.ts"
 import { Flag, FrameType, maxBody } from "../src/Frame.ts"
-import { FrameReader } from "../src/FrameReader.ts"
+import { FrameReader, type FrameSource } from "../src/FrameReader.ts"
 import { FrameWriter } from "../src/FrameWriter.ts"
 import { Outbox } from "../src/Outbox.ts"
 
@@ -18,6 +18,17 @@ const message = (id: number, length: number, done?: () => void) => ({
   body: bodyOf(length, id),
   done
 })
+
+const sourceOf = (all: Buffer): FrameSource => {
+  let at = 0
+  return {
+    readUnsafe: (buffer, offset, length) => {
+      const count = all.copy(buffer, offset, at, Math.min(all.length, at + length))
+      at += count
+      return count
+    }
+  }
+}
 
 /** Sends all that is in the outbox through a sink that takes so many bytes at a time, and gives the frames. */
 const drain = (outbox: Outbox, takes: ReadonlyArray<number> = [Infinity]) => {
@@ -37,15 +48,7 @@ const drain = (outbox: Outbox, takes: ReadonlyArray<number> = [Infinity]) => {
   }
   const reader = new FrameReader(maxBody + 8)
   const frames: Array<{ type: number; flags: number; method: number; id: number; body: Uint8Array }> = []
-  const all = Buffer.concat(bytes)
-  let at = 0
-  const from = {
-    readUnsafe: (buffer: Uint8Array, offset: number, length: number) => {
-      const count = all.copy(buffer, offset, at, Math.min(all.length, at + length))
-      at += count
-      return count
-    }
-  }
+  const from = sourceOf(Buffer.concat(bytes))
   for (;;) {
     const found = reader.next()
     if (typeof found === "string") throw new Error(found)

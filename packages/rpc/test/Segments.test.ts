@@ -245,7 +245,7 @@ describe("Memory", () => {
       const engine = new ClientEngine(end, options)
       yield* engine.open
       const items = yield* Effect.fromNullishOr(methods[index.Items])
-      const fiber = yield* Effect.forkChild(Effect.exit(Stream.runDrain(engine.stream(items, { lengths: [] }))))
+      const fiber = yield* Effect.forkChild(Effect.exit(Stream.runDrain(engine.stream(items, { lengths: [] }, {}))))
       const { id } = yield* peer.frame(({ type }) => type === FrameType.Request)
       peer.reads = false
       const chunk = Result.getOrThrow(binary(Schema.Array(Schema.Uint8Array), {}).encode([new Uint8Array(300)])).slice()
