@@ -7,8 +7,9 @@
  */
 import type { Vchan } from "@vchan/vchan"
 import { Array as Arr, Deferred, Effect, Exit, Result, Stream } from "effect"
+import type { ClientCall } from "./ClientCall.ts"
+import { type Asked, seal } from "./ClientEnvelope.ts"
 import { exitOf } from "./ClientReply.ts"
-import { type Asked, requestOf } from "./ClientRequest.ts"
 import { ClientStream } from "./ClientStream.ts"
 import type { CallOptions, Calls, Method, MethodCodecs } from "./Contract.ts"
 import { chunkCost, FrameType } from "./Frame.ts"
@@ -20,6 +21,7 @@ import {
   DeadlineExceeded,
   HandshakeRefused,
   HandshakeTimeout,
+  MessageTooLarge,
   TooManyBytes,
   TooManyCalls,
   UnknownMethod,
@@ -39,24 +41,6 @@ export interface ClientOptions {
   readonly keepalive: Keepalive
 }
 
-/** A call in flight. */
-interface Entry {
-  readonly method: Method
-  /** The type of the frame that ends it well. */
-  readonly end: number
-  id: number
-  /** Takes the call's one end. */
-  readonly settle: (exit: Exit.Exit<unknown, unknown>) => void
-  /** Where a stream's items go. */
-  readonly stream: ClientStream | undefined
-  /** Ends the call at its deadline, if it has one. */
-  timer: NodeJS.Timeout | undefined
-  /** Whether somebody waits for it. */
-  isWanted: boolean
-  /** The bytes of its request. */
-  length: number
-}
-
 /** Over so many bytes that wait to be sent, credit waits until they are gone. */
 const highWater = 256 * 1024
 
@@ -68,7 +52,7 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   private readonly options: ClientOptions
   private readonly indexes: ReadonlyMap<Method, number>
   /** The calls that the server has not ended. */
-  private readonly pending = new Map<number, Entry>()
+  private readonly pending = new Map<number, ClientCall>()
   /** The bytes of their payloads. */
   private used = 0
   private codecs: ReadonlyArray<MethodCodecs | undefined> = []
@@ -117,7 +101,7 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
       // The failure codec has read the error: it is the method's own, which the client object's type tells.
       const settle = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
       const end = asked.options.discard === true ? FrameType.End : FrameType.Success
-      const entry: Entry = { method, end, id: 0, settle, stream: undefined, timer: undefined, isWanted: true, length: 0 }
+      const entry: ClientCall = { method, end, id: 0, settle, stream: undefined, timer: undefined, isWanted: true, length: 0 }
       const refusal = this.begin(entry, input, asked)
       if (refusal !== undefined) return resume(refusal)
       return Effect.sync(() => this.drop(entry))
@@ -207,45 +191,61 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   }
 
   /** Sends the request and puts the entry in flight, or tells why not. */
-  private begin(entry: Entry, input: unknown, asked: Asked): Effect.Effect<never, VchanRpcError> | undefined {
+  private begin(entry: ClientCall, input: unknown, asked: Asked): Effect.Effect<never, VchanRpcError> | undefined {
     const { method } = entry
     const { peer, session } = this
-    const error = this.error(entry)
-    if (session.ended !== undefined) return Effect.fail(error(session.ended.reason))
     const index = this.indexes.get(method) ?? 0
     const codecs = this.codecs[index]
-    if (codecs === undefined || peer === undefined) return Effect.fail(error(new UnknownMethod()))
-    if (this.pending.size >= peer.maxCalls) return Effect.fail(error(new TooManyCalls({ limit: peer.maxCalls })))
-    const made = requestOf(method, codecs, input, asked, peer, error)
-    if (Result.isFailure(made)) return made.failure
-    const { envelope, length, payload, timeout } = made.success
-    if (length > peer.memory - this.used) return Effect.fail(error(new TooManyBytes({ what: "payload", length, limit: peer.memory })))
+    if (session.ended !== undefined) return this.fail(entry, session.ended.reason)
+    if (codecs === undefined || peer === undefined) return this.fail(entry, new UnknownMethod())
+    if (this.pending.size >= peer.maxCalls) return this.fail(entry, new TooManyCalls({ limit: peer.maxCalls }))
+    let payload: unknown
+    try {
+      payload = method.makePayload(input)
+    } catch (defect) {
+      return Effect.die(defect)
+    }
+    const body = codecs.payload.encode(payload)
+    if (Result.isFailure(body)) return Effect.die(new Error(`the payload of ${method.name} cannot be encoded: ${body.failure}`))
+    const envelope = seal(method, asked, peer.maxHeaders)
+    if (envelope !== undefined && "_tag" in envelope) return this.fail(entry, envelope)
+    const length = body.success.length + (envelope?.bytes.length ?? 0)
+    if (length > peer.maxMessage) return this.fail(entry, new MessageTooLarge({ what: "payload", length, limit: peer.maxMessage }))
+    if (length > peer.memory - this.used) return this.fail(entry, new TooManyBytes({ what: "payload", length, limit: peer.memory }))
     while (this.pending.has(this.nextId)) this.nextId = (this.nextId + 1) >>> 0
     entry.id = this.nextId
     this.nextId = (this.nextId + 1) >>> 0
     this.pending.set(entry.id, entry)
     entry.length = length
     this.used += length
-    if (envelope === undefined) session.out.send(FrameType.Request, index, entry.id, payload)
-    else session.out.sendEnveloped(index, entry.id, envelope, payload)
-    if (timeout !== Infinity) entry.timer = setTimeout(() => this.expire(entry, timeout), timeout)
+    if (envelope === undefined) {
+      session.out.send(FrameType.Request, index, entry.id, body.success)
+    } else {
+      const { bytes, timeout } = envelope
+      session.out.sendEnveloped(index, entry.id, bytes, body.success)
+      if (timeout !== Infinity) entry.timer = setTimeout(() => this.expire(entry, timeout), timeout)
+    }
     return undefined
   }
 
+  private fail({ method }: ClientCall, reason: VchanRpcReason): Effect.Effect<never, VchanRpcError> {
+    return Effect.fail(this.session.error(reason, method.name))
+  }
+
   /** The deadline is over. The server knows it, too, but may be slow, or not a server to trust. */
-  private expire(entry: Entry, allowedMillis: number): void {
+  private expire(entry: ClientCall, allowedMillis: number): void {
     if (!entry.isWanted) return
     this.drop(entry)
     entry.settle(Exit.fail(this.error(entry)(new DeadlineExceeded({ allowedMillis }))))
   }
 
-  private settle(entry: Entry, exit: Exit.Exit<unknown, unknown>): void {
+  private settle(entry: ClientCall, exit: Exit.Exit<unknown, unknown>): void {
     clearTimeout(entry.timer)
     entry.settle(exit)
   }
 
   /** The caller no longer waits. The id stays taken until the server has ended the call, if it ever heard of it. */
-  private drop(entry: Entry): void {
+  private drop(entry: ClientCall): void {
     if (!entry.isWanted || this.pending.get(entry.id) !== entry) return
     clearTimeout(entry.timer)
     entry.isWanted = false
@@ -254,7 +254,7 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     else out.sendEmpty(FrameType.Interrupt, this.indexes.get(entry.method) ?? 0, entry.id)
   }
 
-  private free(entry: Entry): void {
+  private free(entry: ClientCall): void {
     this.pending.delete(entry.id)
     this.used -= entry.length
   }
@@ -267,7 +267,7 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     return true
   }
 
-  private chunk(entry: Entry, body: Uint8Array): void {
+  private chunk(entry: ClientCall, body: Uint8Array): void {
     const { method, stream } = entry
     if (stream === undefined) return this.session.violation(`items for the method ${method.name}, which has none`)
     const items = this.codecsOf(method).success.decode(body)
@@ -281,7 +281,7 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     entry.settle(Exit.fail(this.error(entry)(new BadReply({ detail }))))
   }
 
-  private error({ method }: Entry) {
+  private error({ method }: ClientCall) {
     return (reason: VchanRpcReason) => this.session.error(reason, method.name)
   }
 

@@ -6,7 +6,7 @@
  * more of it, and `hasRoom` before it keeps a long message.
  */
 import type { Vchan } from "@vchan/vchan"
-import { Flag, FrameType } from "./Frame.ts"
+import { Flag, FrameType, maxBody } from "./Frame.ts"
 import { FrameWriter } from "./FrameWriter.ts"
 import type { Limits } from "./Limits.ts"
 import { Outbox } from "./Outbox.ts"
@@ -77,8 +77,8 @@ export class Outgoing {
 
   /** Sends a message, whose bytes may be used again at once. Nothing happens after the end. */
   send(type: number, method: number, id: number, body: Uint8Array): void {
-    if (body.length > longLength && this.greeted) return this.sendLong({ type, flags: 0, method, id, body: body.slice(), done: undefined })
     if (this.ended) return
+    if (body.length > longLength && this.greeted) return this.sendBig(type, method, id, body)
     this.writer.frame(type, method, id, body)
     this.sendSoon()
   }
@@ -169,8 +169,7 @@ export class Outgoing {
     let budget = turnLength
     for (;;) {
       if (!this.writer.drain(this.vchan)) {
-        this.blocked = true
-        this.vchan.wantSpaceUnsafe()
+        this.block()
         break
       }
       this.pongWaits = false
@@ -195,6 +194,20 @@ export class Outgoing {
     this.ended = true
     this.writer.clear()
     this.outbox.clear()
+  }
+
+  /** A long message goes straight to the ring where nothing waits and it needs no cutting, and is copied only where it has to wait. */
+  private sendBig(type: number, method: number, id: number, body: Uint8Array): void {
+    const isFree = body.length <= maxBody && this.outbox.size === 0 && !this.blocked && !this.flushing
+    if (!isFree || !this.writer.drain(this.vchan)) return this.sendLong({ type, flags: 0, method, id, body: body.slice(), done: undefined })
+    this.pongWaits = false
+    this.writer.through(this.vchan, { type, flags: 0, method, id, total: undefined, body })
+    if (this.writer.length > 0) this.block()
+  }
+
+  private block(): void {
+    this.blocked = true
+    this.vchan.wantSpaceUnsafe()
   }
 
   private rest(): void {
