@@ -1,9 +1,9 @@
 /**
  * Programs that run in this domain: processes, and peers within this process. Each is ended, and forgotten, with the Scope it was started in.
  */
-import type { Xen } from "@vchan/xen"
+import { EventChannel, GrantTable, type Xen, XenStore } from "@vchan/xen"
 import { LinuxXen } from "@vchan/xen-linux"
-import { Data, Effect, Exit, Fiber, Layer, type Scope } from "effect"
+import { Context, Data, Effect, Exit, Fiber, Layer, type Scope } from "effect"
 import { spawn } from "node:child_process"
 import * as readline from "node:readline"
 import { peer } from "./peer/peer.ts"
@@ -19,6 +19,9 @@ export interface Program {
   readonly exit: Effect.Effect<number, BenchError>
   readonly kill: Effect.Effect<void, BenchError>
 }
+
+/** This domain's Xen alone: a program's Scope is that of whoever starts it. */
+export const thisXen = Effect.map(Effect.context<Xen>(), Context.pick(GrantTable, EventChannel, XenStore))
 
 /** What a program has said and how it ended. */
 class Transcript {
@@ -106,12 +109,12 @@ const startProcess = Effect.fnUntraced(function*(argv: ReadonlyArray<string>) {
     }),
     // Asked first, so that it may take back what it wrote into XenStore.
     (child) =>
-      Effect.andThen(Effect.sync(() => void child.kill("SIGTERM")), transcript.exit).pipe(
-        Effect.timeoutOrElse({
-          duration: "10 seconds",
-          orElse: () => Effect.andThen(Effect.sync(() => void child.kill("SIGKILL")), transcript.exit)
-        })
-      )
+      Effect.gen(function*() {
+        child.kill("SIGTERM")
+        yield* Effect.timeoutOption(Effect.interruptible(transcript.exit), "10 seconds")
+        child.kill("SIGKILL")
+        yield* transcript.exit
+      })
   )
   return { said: transcript.said, exit: transcript.exit, kill: Effect.sync(() => void child.kill("SIGKILL")) }
 })

@@ -1,12 +1,12 @@
 /**
  * Boots the bench, reads its serial line, and reports: each case as it ends, then how many passed. A case of which nothing was heard has
- * failed. The argument is how many seconds the machine may run. QEMU ends with this process; the whole log stays beside the images.
+ * failed. The arguments are how many seconds the machine may run, and a text, where only cases whose names contain it are to run. QEMU ends with this process; the whole log stays beside the images.
  */
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as readline from "node:readline"
 import { fileURLToPath } from "node:url"
-import { cases } from "./cases.ts"
+import { casesWith } from "./cases.ts"
 
 const cache = fileURLToPath(new URL("../../node_modules/.cache/vchan/xen", import.meta.url))
 const images = `${cache}/boot`
@@ -19,7 +19,8 @@ const machine = [
 ].flatMap((words) => words.split(" "))
 const xen =
   "com1=115200,8n1 console=com1 loglvl=warning guest_loglvl=warning dom0_mem=1280M,max:1280M dom0_max_vcpus=1 spec-ctrl=no xpti=no"
-const dom0 = "console=hvc0 quiet bench.role=dom0"
+const [seconds, only = ""] = process.argv.slice(2)
+const dom0 = `console=hvc0 quiet bench.role=dom0 bench.only=${encodeURIComponent(only).replaceAll("'", "%27")}`
 const qemu = spawn(
   "qemu-system-x86_64",
   [...machine, "-kernel", `${images}/xen`, "-append", xen, "-initrd", `${images}/vmlinux ${dom0},${images}/dom0.img`],
@@ -27,11 +28,11 @@ const qemu = spawn(
 )
 const stop = () => void qemu.kill("SIGKILL")
 const exited = new Promise<string>((resolve) => qemu.on("exit", (code, signal) => resolve(String(signal ?? code))))
-const timer = setTimeout(stop, Number(process.argv[2]) * 1000)
+const timer = setTimeout(stop, Number(seconds) * 1000)
 process.on("exit", stop)
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(1))
 
-const open = new Set(cases.map(({ name }) => name))
+const open = new Set(casesWith(only).map(({ name }) => name))
 const other: Array<string> = []
 const log = fs.createWriteStream(`${cache}/serial.log`)
 let passed = 0

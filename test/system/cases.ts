@@ -9,7 +9,7 @@ import { admission, proxy, services } from "./cases/services.ts"
 import { speed } from "./cases/speed.ts"
 import type { Case } from "./World.ts"
 
-export const cases: ReadonlyArray<Case> = [
+const all: ReadonlyArray<Case> = [
   ...basics,
   ...clients,
   ...ending,
@@ -21,3 +21,6 @@ export const cases: ReadonlyArray<Case> = [
   ...contracts,
   ...destruction
 ]
+
+/** Those whose names contain a text, or all of them. */
+export const casesWith = (text: string): ReadonlyArray<Case> => all.filter(({ name }) => name.includes(text))

@@ -3,14 +3,14 @@
  * verdict.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import type { Xen as Services, XenStore } from "@vchan/xen"
+import type { XenStore } from "@vchan/xen"
 import { Xen } from "@vchan/xen-linux"
 import { Cause, Console, Effect, Exit, Schedule, type Scope } from "effect"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
-import { cases } from "./cases.ts"
+import { casesWith } from "./cases.ts"
 import { held as heldHere } from "./Held.ts"
-import { BenchError, start } from "./Programs.ts"
+import { BenchError, start, thisXen } from "./Programs.ts"
 import { attach } from "./Remote.ts"
 import { ask, type Case, type Domain, type World } from "./World.ts"
 
@@ -86,7 +86,7 @@ const run = Effect.fnUntraced(
 )
 
 const main = Effect.gen(function*() {
-  const xen = yield* Effect.context<Services>()
+  const xen = yield* thisXen
   const dom0: Domain = {
     name: "dom0",
     domid: 0,
@@ -106,7 +106,8 @@ const main = Effect.gen(function*() {
   let failed = 0
   const held = Effect.suspend(() => heldBy(world, destroyed))
   let before = yield* held
-  for (const each of cases) {
+  const [, chosen = ""] = /bench\.only=(\S*)/.exec(fs.readFileSync("/proc/cmdline", "utf8")) ?? []
+  for (const each of casesWith(decodeURIComponent(chosen))) {
     if (yield* run(world, each, held, before)) continue
     failed++
     before = yield* held

@@ -2,15 +2,14 @@
  * A guest of the bench: an agent that starts programs for dom0.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import type { Xen as Services } from "@vchan/xen"
 import { Xen } from "@vchan/xen-linux"
 import { Effect } from "effect"
 import { held } from "./Held.ts"
-import { start } from "./Programs.ts"
+import { start, thisXen } from "./Programs.ts"
 import { serve } from "./Remote.ts"
 
 Effect.flatMap(
-  Effect.context<Services>(),
+  thisXen,
   (xen) => serve((argv) => Effect.provideContext(start(argv), xen), Effect.provideContext(held, xen))
 ).pipe(
   Effect.provide(Xen.layer),

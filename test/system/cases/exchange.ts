@@ -59,10 +59,10 @@ export const basics: ReadonlyArray<Case> = [
 
 /** The least sizes that lead to each pair of orders, and how much goes each way: a small ring costs a wake-up for each time it is full. */
 const rings = [
-  { orders: "10/11", sizes: [KiB, 2 * KiB], bytes: MiB },
-  { orders: "11/10", sizes: [2 * KiB, KiB], bytes: MiB },
-  { orders: "11/12", sizes: [2 * KiB, 2 * KiB], bytes: MiB },
-  { orders: "12/12", sizes: [4 * KiB, 4 * KiB], bytes: 4 * MiB },
+  { orders: "10/11", sizes: [KiB, 2 * KiB], bytes: 256 * KiB },
+  { orders: "11/10", sizes: [2 * KiB, KiB], bytes: 256 * KiB },
+  { orders: "11/12", sizes: [2 * KiB, 2 * KiB], bytes: 256 * KiB },
+  { orders: "12/12", sizes: [4 * KiB, 4 * KiB], bytes: MiB },
   { orders: "16/16", sizes: [64 * KiB, 64 * KiB], bytes: 16 * MiB },
   { orders: "20/20", sizes: [MiB, MiB], bytes: 16 * MiB }
 ] as const

@@ -32,6 +32,10 @@ export const clients: ReadonlyArray<Case> = [
       yield* inC.said("failed: client_init")
       const inTypeScript = yield* at.connect("TypeScript", "hold")
       yield* inTypeScript.said("failed: Refused")
+      // A server in C that is stopped leaves its keys: it ends by itself when its client has gone.
+      yield* first.kill
+      yield* running.said("gone")
+      if (server === "C") yield* ends("the server", running)
     })
   }))
 ]
