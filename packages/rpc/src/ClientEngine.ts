@@ -6,8 +6,9 @@
  * fail at once. An interrupted call leaves its id taken until the server has answered it, so both sides always agree on what is in flight.
  */
 import type { Vchan } from "@vchan/vchan"
-import { Array as Arr, Deferred, Effect, Exit, Result, Stream } from "effect"
+import { Array as Arr, Context, Deferred, Effect, Exit, Fiber, Result, Stream, type Tracer } from "effect"
 import type { ClientCall } from "./ClientCall.ts"
+import { codecsFor } from "./ClientCodecs.ts"
 import { type Asked, seal } from "./ClientEnvelope.ts"
 import { exitOf } from "./ClientReply.ts"
 import { ClientStream } from "./ClientStream.ts"
@@ -29,7 +30,7 @@ import {
   type VchanRpcReason
 } from "./RpcError.ts"
 import { Session, type SessionHandler } from "./Session.ts"
-import { isTraced, spanOptions } from "./Tracing.ts"
+import { clientSpan, isTraced } from "./Tracing.ts"
 
 /** What a client asks of a connection. */
 export interface ClientOptions {
@@ -40,6 +41,8 @@ export interface ClientOptions {
   readonly helloTimeout: number
   readonly keepalive: Keepalive
 }
+
+type Resume = (effect: Effect.Effect<unknown, VchanRpcError>) => void
 
 /** Over so many bytes that wait to be sent, credit waits until they are gone. */
 const highWater = 256 * 1024
@@ -82,30 +85,33 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   })
 
   readonly unary = (method: Method, input: unknown, options: CallOptions): Effect.Effect<unknown, VchanRpcError> =>
-    Effect.withFiber((fiber) =>
-      isTraced(fiber.context)
-        ? Effect.useSpan(this.spanName(method), this.spanOptions(method), (span) => this.call(method, input, { fiber, options, span }))
-        : this.call(method, input, { fiber, options, span: undefined })
-    )
+    Effect.callback((resume) => {
+      // No effect more than the callback, for each would cost every call.
+      const context = Fiber.getCurrent()?.context ?? Context.empty()
+      if (!isTraced(context)) return this.call(method, input, { context, options, span: undefined }, resume)
+      const traced = (span: Tracer.Span) =>
+        Effect.callback((resume: Resume) => this.call(method, input, { context, options, span }, resume))
+      resume(Effect.useSpan(...clientSpan(this.session, method.name), traced))
+    })
 
   readonly stream = (method: Method, input: unknown, options: CallOptions): Stream.Stream<unknown, VchanRpcError> =>
-    Stream.unwrap(Effect.withFiber((fiber) =>
-      isTraced(fiber.context)
-        ? Effect.flatMap(Effect.makeSpanScoped(this.spanName(method), this.spanOptions(method)), (span) =>
-          this.openStream(method, input, { fiber, options, span }))
-        : this.openStream(method, input, { fiber, options, span: undefined })
+    Stream.unwrap(Effect.withFiber(({ context }) =>
+      isTraced(context)
+        ? Effect.flatMap(Effect.makeSpanScoped(...clientSpan(this.session, method.name)), (span) =>
+          this.openStream(method, input, { context, options, span }))
+        : this.openStream(method, input, { context, options, span: undefined })
     ))
 
-  private call(method: Method, input: unknown, asked: Asked): Effect.Effect<unknown, VchanRpcError> {
-    return Effect.callback((resume) => {
-      // The failure codec has read the error: it is the method's own, which the client object's type tells.
-      const settle = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
-      const end = asked.options.discard === true ? FrameType.End : FrameType.Success
-      const entry: ClientCall = { method, end, id: 0, settle, stream: undefined, timer: undefined, isWanted: true, length: 0 }
-      const refusal = this.begin(entry, input, asked)
-      if (refusal !== undefined) return resume(refusal)
-      return Effect.sync(() => this.drop(entry))
-    })
+  /** Gives what an interruption of the call has to do. */
+  private call(method: Method, input: unknown, asked: Asked, resume: Resume): Effect.Effect<void> | undefined {
+    // The failure codec has read the error: it is the method's own, which the client object's type tells.
+    const settle = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
+    const end = asked.options.discard === true ? FrameType.End : FrameType.Success
+    const entry: ClientCall = { method, end, id: 0, settle, stream: undefined, timer: undefined, isWanted: true, length: 0 }
+    const refusal = this.begin(entry, input, asked)
+    if (refusal === undefined) return Effect.sync(() => this.drop(entry))
+    resume(refusal)
+    return undefined
   }
 
   private openStream(method: Method, input: unknown, asked: Asked) {
@@ -119,14 +125,6 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
       Effect.acquireRelease(open, (entry) => Effect.sync(() => this.drop(entry))),
       (entry) => Stream.fromPull(Effect.succeed(entry.stream.pull))
     )
-  }
-
-  private spanName(method: Method): string {
-    return `${this.options.service}.${method.name}`
-  }
-
-  private spanOptions(method: Method) {
-    return spanOptions(this.options.service, method.name, this.session.vchan.peer, "client")
   }
 
   onFrame(type: number, _method: number, id: number, body: Uint8Array): void {
@@ -152,7 +150,7 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
         }
         this.session.abandon(id)
         this.free(entry)
-        if (entry.isWanted) this.settle(entry, exitOf(entry.method, this.codecsOf(entry.method), { type, body }, this.error(entry)))
+        if (entry.isWanted) this.settle(entry, this.exit(entry, type, body))
         return
       default:
         return this.session.violation(`a server sent a frame of type ${type}`)
@@ -179,12 +177,7 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
       const detail = `${JSON.stringify(theirs.service.slice(0, 100))} answered, and ${JSON.stringify(service)} was asked for`
       return this.session.refuse(new HandshakeRefused({ detail }))
     }
-    const fingerprints = new Map(theirs.methods.map(({ fingerprint, name }) => [name, fingerprint]))
-    this.codecs = methods.map((method) => {
-      const fingerprint = fingerprints.get(method.name)
-      if (fingerprint === undefined) return undefined
-      return fingerprint === method.fingerprint ? method.binary : method.json
-    })
+    this.codecs = codecsFor(methods, theirs)
     this.peer = theirs.limits
     this.session.greet(limits, theirs.limits)
     Deferred.doneUnsafe(this.greeted, Effect.void)
@@ -228,8 +221,8 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     return undefined
   }
 
-  private fail({ method }: ClientCall, reason: VchanRpcReason): Effect.Effect<never, VchanRpcError> {
-    return Effect.fail(this.session.error(reason, method.name))
+  private fail({ method }: ClientCall, reason: VchanRpcReason): Exit.Exit<never, VchanRpcError> {
+    return Exit.fail(this.session.error(reason, method.name))
   }
 
   /** The deadline is over. The server knows it, too, but may be slow, or not a server to trust. */
@@ -239,8 +232,15 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     entry.settle(Exit.fail(this.error(entry)(new DeadlineExceeded({ allowedMillis }))))
   }
 
+  private exit(entry: ClientCall, type: number, body: Uint8Array): Exit.Exit<unknown, unknown> {
+    const codecs = this.codecsOf(entry.method)
+    if (type !== FrameType.Success) return exitOf(entry.method, codecs, { type, body }, this.error(entry))
+    const value = codecs.success.decode(body)
+    return Result.isSuccess(value) ? Exit.succeed(value.success) : this.fail(entry, new BadReply({ detail: value.failure }))
+  }
+
   private settle(entry: ClientCall, exit: Exit.Exit<unknown, unknown>): void {
-    clearTimeout(entry.timer)
+    if (entry.timer !== undefined) clearTimeout(entry.timer)
     entry.settle(exit)
   }
 

@@ -1,7 +1,7 @@
 /**
  * What a caller's fiber and options put into a request's envelope. Pure.
  */
-import type { Fiber, Tracer } from "effect"
+import { Context, type Tracer } from "effect"
 import { Headers } from "effect/http"
 import { RpcClient } from "effect/rpc"
 import type { CallOptions, Method } from "./Contract.ts"
@@ -13,7 +13,8 @@ import { traceOf } from "./Tracing.ts"
 
 /** What a caller says of a call beside its payload. */
 export interface Asked {
-  readonly fiber: Fiber.Fiber<unknown, unknown>
+  /** Of its fiber. */
+  readonly context: Context.Context<never>
   readonly options: CallOptions
   /** The call's own, where the program is traced. */
   readonly span: Tracer.Span | undefined
@@ -28,11 +29,11 @@ interface Sealed {
 
 /** The envelope; undefined where there is nothing to say, and the reason where it cannot be sent. */
 export const seal = (method: Method, asked: Asked, maxHeaders: number): Sealed | DeadlineExceeded | HeadersTooLarge | undefined => {
-  const { fiber, options, span } = asked
+  const { context, options, span } = asked
   const { discard } = options
-  const end = fiber.getRef(CurrentDeadline)
+  const end = Context.get(context, CurrentDeadline)
   const left = end === Infinity ? method.timeout : Math.min(end - performance.now(), method.timeout)
-  const current = fiber.getRef(RpcClient.CurrentHeaders)
+  const current = Context.get(context, RpcClient.CurrentHeaders)
   const isBare = discard !== true && span === undefined && options.headers === undefined && current === Headers.empty
   if (left > longestTimer && isBare) return undefined
   if (left <= 0) return new DeadlineExceeded({ allowedMillis: 0 })

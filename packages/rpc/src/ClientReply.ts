@@ -1,5 +1,5 @@
 /**
- * What a frame that ends a call means to its caller. Pure, and total over the server's bytes.
+ * What a frame that ends a call otherwise than with a value means to its caller. Pure, and total over the server's bytes.
  */
 import { Exit, Result, Schema } from "effect"
 import type { Method, MethodCodecs } from "./Contract.ts"
@@ -8,7 +8,7 @@ import { BadReply, CallRefusal, type VchanRpcError, type VchanRpcReason } from "
 
 const decodeRefusal = Schema.decodeUnknownResult(Schema.fromJsonString(CallRefusal))
 
-/** The exit that a frame of the type Success, Failure, Defect, Refusal or End tells. `error` makes an error of this call. */
+/** The exit that a frame of the type Failure, Defect, Refusal or End tells. `error` makes an error of this call. */
 export const exitOf = (
   method: Method,
   codecs: MethodCodecs,
@@ -29,9 +29,8 @@ export const exitOf = (
       return Exit.die(Result.isSuccess(defect) ? defect.success : new Error(`the handler of ${method.name} died`))
     }
     default: {
-      const value = (type === FrameType.Success ? codecs.success : codecs.failure).decode(body)
-      if (Result.isFailure(value)) return bad(value.failure)
-      return type === FrameType.Success ? Exit.succeed(value.success) : Exit.fail(value.success)
+      const failure = codecs.failure.decode(body)
+      return Result.isSuccess(failure) ? Exit.fail(failure.success) : bad(failure.failure)
     }
   }
 }

@@ -173,13 +173,15 @@ export interface CallOptions {
   readonly streamBufferSize?: number | undefined
 }
 
+const noOptions: CallOptions = {}
+
 /** Effect's own client object for a group, made of an engine's calls. */
 export const clientOf = <Rpcs extends Rpc.Any, E>(
   methods: ReadonlyArray<Method>,
   calls: Calls<E>
 ): RpcClient.RpcClient<Rpcs, E> => {
-  const unary = (method: Method) => (input: unknown, options: CallOptions = {}) => calls.unary(method, input, options)
-  const stream = (method: Method) => (input: unknown, options: CallOptions = {}) => {
+  const unary = (method: Method) => (input: unknown, options: CallOptions = noOptions) => calls.unary(method, input, options)
+  const stream = (method: Method) => (input: unknown, options: CallOptions = noOptions) => {
     const items = calls.stream(method, input, options)
     return options.asQueue === true ? Stream.toQueue(items, { capacity: options.streamBufferSize ?? 16 }) : items
   }

@@ -273,9 +273,9 @@ export class ServerEngine implements SessionHandler {
   }
 
   private reply(call: Call, exit: Exit.Exit<unknown, unknown>): void {
-    clearTimeout(call.timer)
+    if (call.timer !== undefined) clearTimeout(call.timer)
     this.budget.used -= call.charge
-    const isDetached = this.detached.delete(call)
+    const isDetached = this.detached.size > 0 && this.detached.delete(call)
     if (!isDetached) this.calls.delete(call.id)
     if (!isDetached && this.session.ended === undefined) this.answers.exit(call, exit)
     // Nobody is left to hear of a defect but the log.

@@ -9,15 +9,25 @@ import { isTrace, type Trace } from "./Envelope.ts"
 export const isTraced = (context: Context.Context<never>): boolean => Context.getOrUndefined(context, Tracer.Tracer) !== undefined
 
 /** How spans of calls tell what they are of. */
-export const spanOptions = (service: string, method: string, domid: number, kind: "client" | "server") => ({
+const spanOptions = (service: string, method: string, domid: number, kind: "client" | "server") => ({
   kind,
   attributes: { "rpc.system.name": "vchan_rpc", "rpc.service": service, "rpc.method": method, "vchan.peer.domid": domid }
 })
 
+/** Where a call goes. */
+interface Connected {
+  readonly service: string
+  readonly vchan: Vchan
+}
+
+/** The name and the options of a call's span. */
+export const clientSpan = ({ service, vchan }: Connected, method: string) =>
+  [`${service}.${method}`, spanOptions(service, method, vchan.peer, "client")] as const
+
 /** A handler in a span of its own, below the caller's where that came along. */
 export const withServerSpan = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  { service, vchan }: { readonly service: string; readonly vchan: Vchan },
+  { service, vchan }: Connected,
   method: string,
   trace: Trace | undefined
 ): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> =>
