@@ -68,8 +68,8 @@ class Transcript {
 }
 
 /**
- * Starts a program: `["peer-ts", ...]` is a peer within this process, `["peer-ts", "spin", "100", ...]` one with devices of its own, which looks
- * about for 100 microseconds before it sleeps, and everything else a command.
+ * Starts a program: `["peer-ts", ...]` is a peer within this process, `["peer-ts", "spin", "1000", ...]` one with devices of its own, which looks
+ * about for 1000 microseconds before it sleeps, and everything else a command.
  */
 export const start = (argv: ReadonlyArray<string>): Effect.Effect<Program, never, Xen | Scope.Scope> => {
   const [command, word, micros] = argv

@@ -40,12 +40,11 @@ export const ask = Effect.fnUntraced(function*(domain: Domain, argv: ReadonlyArr
 }, Effect.scoped)
 
 /** How a peer is implemented: over Debian's libxenvchan, or here, within the domain's agent or as a process of its own. */
-export type Kind = "C" | "TypeScript" | "process" | "TypeScript that spins for 100 us" | "TypeScript that spins for 1000 us"
+export type Kind = "C" | "TypeScript" | "process" | "TypeScript that spins for 1000 us"
 
 const commands: Readonly<Record<Kind, ReadonlyArray<string>>> = {
   C: ["peer"],
   TypeScript: ["peer-ts"],
-  "TypeScript that spins for 100 us": ["peer-ts", "spin", "100"],
   "TypeScript that spins for 1000 us": ["peer-ts", "spin", "1000"],
   process: ["node", "/bench/peer.js"]
 }

@@ -12,7 +12,6 @@ const pairs: ReadonlyArray<readonly [server: Kind, client: Kind]> = [
   ["C", "TypeScript"],
   ["TypeScript", "C"],
   ["TypeScript", "TypeScript"],
-  ["TypeScript that spins for 100 us", "TypeScript that spins for 100 us"],
   ["TypeScript that spins for 1000 us", "TypeScript that spins for 1000 us"]
 ]
 
