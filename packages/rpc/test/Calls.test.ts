@@ -264,6 +264,44 @@ describe("Calls", () => {
     }).pipe(Effect.provide(Live)))
 })
 
+describe("Of Effect's definitions", () => {
+  const Annotated = RpcGroup.make(
+    Rpc.make("Forked", { success: Schema.String }),
+    Rpc.make("Exact", { payload: Schema.Struct({ a: Schema.Int }), success: Schema.Int }).annotate(Rpc.ParseOptions, {
+      onExcessProperty: "error"
+    }),
+    Rpc.make("Coded", { defect: Schema.Unknown })
+  )
+  const Loose = RpcGroup.make(
+    Rpc.make("Exact", { payload: Schema.Struct({ a: Schema.Int, b: Schema.optionalKey(Schema.Int) }), success: Schema.Int })
+  )
+  const AnnotatedLive = Annotated.toLayer({
+    Forked: () => Rpc.fork(Effect.succeed("forked")),
+    Exact: ({ a }) => Effect.succeed(a),
+    Coded: () => Effect.die({ code: 7 })
+  }).pipe(Layer.provideMerge(Logger.layer([])))
+
+  it.live("Rpc.fork changes nothing", () =>
+    Effect.gen(function*() {
+      const { client } = yield* pair(Annotated)
+      assert.strictEqual(yield* client.Forked(), "forked")
+    }).pipe(Effect.scoped, Effect.provide(AnnotatedLive)))
+
+  it.live("Rpc.ParseOptions holds for what comes", () =>
+    Effect.gen(function*() {
+      const { client } = yield* pairOf(Annotated, Loose)
+      assert.strictEqual(yield* client.Exact({ a: 1 }), 1)
+      assert.strictEqual(reasonOf(yield* Effect.flip(client.Exact({ a: 1, b: 2 })))._tag, "BadPayload")
+    }).pipe(Effect.scoped, Effect.provide(AnnotatedLive)))
+
+  it.live("a defect's schema says what is told of it", () =>
+    Effect.gen(function*() {
+      const { client } = yield* pair(Annotated)
+      const exit = yield* Effect.exit(client.Coded())
+      assert.deepStrictEqual(Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined, { code: 7 })
+    }).pipe(Effect.scoped, Effect.provide(AnnotatedLive)))
+})
+
 describe("A group that cannot be served", () => {
   const Functions = RpcGroup.make(Rpc.make("Take", { payload: Schema.declare((value) => typeof value === "function") }))
   class Signed extends RpcMiddleware.Service<Signed>()("test/Signed", { requiredForClient: true }) {}
