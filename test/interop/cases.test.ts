@@ -3,7 +3,7 @@
  */
 import { it } from "@effect/vitest"
 import { Effect } from "effect"
-import { cases } from "../system/cases.ts"
+import { casesWith } from "../system/cases.ts"
 import { describeDebian } from "./debian.ts"
 import { makeWorld } from "./world.ts"
 
@@ -11,7 +11,7 @@ import { makeWorld } from "./world.ts"
 const elsewhere = /contract|example|speed|socket-proxy|admitted|is not for/
 
 describeDebian("as on real Xen, on the emulated host", (debian) => {
-  for (const { name, run } of cases.filter(({ name }) => !elsewhere.test(name))) {
+  for (const { name, run } of casesWith("").filter(({ name }) => !elsewhere.test(name))) {
     it.live(name, () =>
       Effect.gen(function*() {
         const world = yield* makeWorld(debian)
