@@ -2,7 +2,7 @@
  * dom0 has a guest's agent start programs: each command is a key below the guest's `data/agent/do`, which dom0 writes and the guest
  * removes, and its answer one below `data/agent/done`, which the guest writes and dom0 removes.
  */
-import { type DomId, XenStore } from "@vchan/xen"
+import { type DomId, XenStore, type XenStoreError } from "@vchan/xen"
 import { Deferred, Effect, Fiber, Option, Schema, type Scope, Stream } from "effect"
 import { BenchError, type Program } from "./Programs.ts"
 
@@ -34,6 +34,17 @@ export interface Remote {
 
 const failed = (error: { readonly message: string }) => new BenchError({ message: error.message })
 
+/** Handles each key below a directory, those too that were there before the watch was: its first event names the directory itself. */
+const follow = <E, R>(
+  store: XenStore["Service"],
+  parent: string,
+  handle: (name: string) => Effect.Effect<unknown, E, R>
+): Effect.Effect<void, E | XenStoreError, R> =>
+  Stream.runForEach(store.watch(parent), (path) =>
+    path === parent
+      ? Effect.flatMap(Effect.orElseSucceed(store.directory(parent), () => []), Effect.forEach(handle))
+      : handle(path.slice(parent.length + 1)))
+
 /** Waits until a guest's agent is there. */
 export const attach = Effect.fnUntraced(function*(domid: DomId): Effect.fn.Return<Remote, BenchError, XenStore | Scope.Scope> {
   const store = yield* XenStore
@@ -46,8 +57,8 @@ export const attach = Effect.fnUntraced(function*(domid: DomId): Effect.fn.Retur
     Stream.runHead,
     Effect.mapError(failed)
   )
-  const answered = Effect.fnUntraced(function*(path: string) {
-    const id = path.slice(`${base}/done/`.length)
+  const answered = Effect.fnUntraced(function*(id: string) {
+    const path = `${base}/done/${id}`
     const waiter = waiting.get(id)
     if (waiter === undefined) return
     const text = yield* Effect.option(store.read(path))
@@ -56,7 +67,7 @@ export const attach = Effect.fnUntraced(function*(domid: DomId): Effect.fn.Retur
     yield* Deferred.complete(waiter, Effect.mapError(Schema.decodeEffect(Answer)(text.value), failed))
     yield* Effect.ignore(store.remove(path))
   })
-  yield* Effect.forkScoped(Stream.runForEach(store.watch(`${base}/done`), answered))
+  yield* Effect.forkScoped(follow(store, `${base}/done`, answered))
 
   const tell = (id: string, command: typeof Command.Type) =>
     Effect.mapError(Effect.flatMap(Schema.encodeEffect(Command)(command), (text) => store.write(`${base}/do/${id}`, text)), failed)
@@ -127,9 +138,9 @@ export const serve = (
       }
     })
     const seen = new Set<string>()
-    const asked = Effect.fnUntraced(function*(path: string) {
-      const id = path.slice(`${directory}/do/`.length)
-      if (!/^[0-9]+$/.test(id) || seen.has(id)) return
+    const asked = Effect.fnUntraced(function*(id: string) {
+      const path = `${directory}/do/${id}`
+      if (seen.has(id)) return
       const text = yield* Effect.option(store.read(path))
       if (Option.isNone(text)) return
       seen.add(id)
@@ -145,6 +156,6 @@ export const serve = (
       yield* Effect.flatMap(Schema.encodeEffect(Answer)(answer), (text) => store.write(`${directory}/done/${id}`, text))
     })
     yield* store.write(`${directory}/done`, "")
-    const commands = Stream.runForEach(store.watch(`${directory}/do`), (path) => Effect.forkDetach(Effect.orDie(asked(path))))
-    yield* Effect.all([commands, store.write(`${directory}/ready`, "")], { concurrency: "unbounded" })
+    yield* store.write(`${directory}/ready`, "")
+    yield* follow(store, `${directory}/do`, (id) => Effect.forkDetach(Effect.orDie(asked(id))))
   }).pipe(Effect.mapError(failed))

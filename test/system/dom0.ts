@@ -104,7 +104,10 @@ const main = Effect.gen(function*() {
   }
   yield* Console.log(`dom0: guests ${one.domid} and ${two.domid} are up after ${performance.now() / 1000 | 0} s`)
   let failed = 0
-  const held = Effect.suspend(() => heldBy(world, destroyed))
+  const held = Effect.timeoutOrElse(Effect.suspend(() => heldBy(world, destroyed)), {
+    duration: "30 seconds",
+    orElse: () => Effect.fail(new BenchError({ message: "a domain does not tell what it holds" }))
+  })
   let before = yield* held
   const [, chosen = ""] = /bench\.only=(\S*)/.exec(fs.readFileSync("/proc/cmdline", "utf8")) ?? []
   for (const each of casesWith(decodeURIComponent(chosen))) {
