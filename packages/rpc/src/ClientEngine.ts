@@ -42,7 +42,8 @@ export interface ClientOptions {
   readonly keepalive: Keepalive
 }
 
-type Resume = (effect: Effect.Effect<unknown, VchanRpcError>) => void
+/** Takes a unary call's one end. */
+export type Resume = (effect: Effect.Effect<unknown, VchanRpcError>) => void
 
 /** Over so many bytes that wait to be sent, credit waits until they are gone. */
 const highWater = 256 * 1024
@@ -85,14 +86,17 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   })
 
   readonly unary = (method: Method, input: unknown, options: CallOptions): Effect.Effect<unknown, VchanRpcError> =>
-    Effect.callback((resume) => {
-      // No effect more than the callback, for each would cost every call.
-      const context = Fiber.getCurrent()?.context ?? Context.empty()
-      if (!isTraced(context)) return this.call(method, input, { context, options, span: undefined }, resume)
-      const traced = (span: Tracer.Span) =>
-        Effect.callback((resume: Resume) => this.call(method, input, { context, options, span }, resume))
-      resume(Effect.useSpan(...clientSpan(this.session, method.name), traced))
-    })
+    // No effect more than the callback, for each would cost every call.
+    Effect.callback((resume) => this.start(method, input, options, resume))
+
+  /** Starts a unary call of the current fiber. Gives what an interruption of it has to do; undefined where `resume` has been called. */
+  start(method: Method, input: unknown, options: CallOptions, resume: Resume): Effect.Effect<void> | undefined {
+    const context = Fiber.getCurrent()?.context ?? Context.empty()
+    if (!isTraced(context)) return this.call(method, input, { context, options, span: undefined }, resume)
+    const traced = (span: Tracer.Span) => Effect.callback((resume: Resume) => this.call(method, input, { context, options, span }, resume))
+    resume(Effect.useSpan(...clientSpan(this.session, method.name), traced))
+    return undefined
+  }
 
   readonly stream = (method: Method, input: unknown, options: CallOptions): Stream.Stream<unknown, VchanRpcError> =>
     Stream.unwrap(Effect.withFiber(({ context }) =>
