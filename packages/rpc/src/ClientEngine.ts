@@ -1,18 +1,17 @@
 /**
- * The client's side of one connection: it says Hello, sends a request for each call, and resumes the caller straight from the read loop
- * when its reply comes. No fiber of its own.
+ * The client's side of one connection: it says Hello, sends a request for each call, and settles the call straight from the read loop
+ * when its reply comes. No fiber of its own. `ClientCalls` makes Effects and Streams of it.
  *
  * It belongs to the Scope that `VchanRpcClient` made it in. When the connection ends, every call in flight fails, once, and later calls
  * fail at once. An interrupted call leaves its id taken until the server has answered it, so both sides always agree on what is in flight.
  */
 import type { Vchan } from "@vchan/vchan"
-import { Array as Arr, Context, Deferred, Effect, Exit, Fiber, Result, Stream, type Tracer } from "effect"
+import { Array as Arr, Deferred, Effect, Exit, Result } from "effect"
 import type { ClientCall } from "./ClientCall.ts"
 import { codecsFor } from "./ClientCodecs.ts"
 import { type Asked, seal } from "./ClientEnvelope.ts"
 import { exitOf } from "./ClientReply.ts"
-import { ClientStream } from "./ClientStream.ts"
-import type { CallOptions, Calls, Method, MethodCodecs } from "./Contract.ts"
+import type { Method, MethodCodecs } from "./Contract.ts"
 import { chunkCost, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello } from "./Hello.ts"
 import type { Keepalive } from "./Keepalive.ts"
@@ -30,7 +29,6 @@ import {
   type VchanRpcReason
 } from "./RpcError.ts"
 import { Session, type SessionHandler } from "./Session.ts"
-import { clientSpan, isTraced } from "./Tracing.ts"
 
 /** What a client asks of a connection. */
 export interface ClientOptions {
@@ -42,14 +40,11 @@ export interface ClientOptions {
   readonly keepalive: Keepalive
 }
 
-/** Takes a unary call's one end. */
-export type Resume = (effect: Effect.Effect<unknown, VchanRpcError>) => void
-
 /** Over so many bytes that wait to be sent, credit waits until they are gone. */
 const highWater = 256 * 1024
 
 /** The engine: one for each connection. */
-export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
+export class ClientEngine implements SessionHandler {
   readonly greeted = Deferred.makeUnsafe<void>()
   readonly ended = Deferred.makeUnsafe<VchanRpcError>()
   readonly session: Session
@@ -72,6 +67,11 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     this.session = new Session({ vchan, service, keepalive, budget, memory: Infinity, highWater, mayStall: false })
   }
 
+  /** What the server may send of a stream before its consumer takes. */
+  get window(): number {
+    return this.options.limits.window
+  }
+
   /** Says Hello and waits for the server's. */
   readonly open: Effect.Effect<void, VchanRpcError> = Effect.suspend(() => {
     const { helloTimeout, limits, methods, service } = this.options
@@ -84,52 +84,6 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
       Effect.raceFirst(Effect.flip(Deferred.await(this.ended)))
     )
   })
-
-  readonly unary = (method: Method, input: unknown, options: CallOptions): Effect.Effect<unknown, VchanRpcError> =>
-    // No effect more than the callback, for each would cost every call.
-    Effect.callback((resume) => this.start(method, input, options, resume))
-
-  /** Starts a unary call of the current fiber. Gives what an interruption of it has to do; undefined where `resume` has been called. */
-  start(method: Method, input: unknown, options: CallOptions, resume: Resume): Effect.Effect<void> | undefined {
-    const context = Fiber.getCurrent()?.context ?? Context.empty()
-    if (!isTraced(context)) return this.call(method, input, { context, options, span: undefined }, resume)
-    const traced = (span: Tracer.Span) => Effect.callback((resume: Resume) => this.call(method, input, { context, options, span }, resume))
-    resume(Effect.useSpan(...clientSpan(this.session, method.name), traced))
-    return undefined
-  }
-
-  readonly stream = (method: Method, input: unknown, options: CallOptions): Stream.Stream<unknown, VchanRpcError> =>
-    Stream.unwrap(Effect.withFiber(({ context }) =>
-      isTraced(context)
-        ? Effect.flatMap(Effect.makeSpanScoped(...clientSpan(this.session, method.name)), (span) =>
-          this.openStream(method, input, { context, options, span }))
-        : this.openStream(method, input, { context, options, span: undefined })
-    ))
-
-  /** Gives what an interruption of the call has to do. */
-  private call(method: Method, input: unknown, asked: Asked, resume: Resume): Effect.Effect<void> | undefined {
-    // The failure codec has read the error: it is the method's own, which the client object's type tells.
-    const settle = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
-    const end = asked.options.discard === true ? FrameType.End : FrameType.Success
-    const entry: ClientCall = { method, end, id: 0, settle, stream: undefined, timer: undefined, isWanted: true, length: 0 }
-    const refusal = this.begin(entry, input, asked)
-    if (refusal === undefined) return Effect.sync(() => this.drop(entry))
-    resume(refusal)
-    return undefined
-  }
-
-  private openStream(method: Method, input: unknown, asked: Asked) {
-    const open = Effect.suspend(() => {
-      const stream = new ClientStream(this.options.limits.window, (count) => this.credit(entry.id, count))
-      const { settle } = stream
-      const entry = { method, end: FrameType.End, id: 0, settle, stream, timer: undefined, isWanted: true, length: 0 }
-      return this.begin(entry, input, asked) ?? Effect.succeed(entry)
-    })
-    return Effect.map(
-      Effect.acquireRelease(open, (entry) => Effect.sync(() => this.drop(entry))),
-      (entry) => Stream.fromPull(Effect.succeed(entry.stream.pull))
-    )
-  }
 
   onFrame(type: number, _method: number, id: number, body: Uint8Array): void {
     if (this.peer === undefined) {
@@ -187,8 +141,8 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
     Deferred.doneUnsafe(this.greeted, Effect.void)
   }
 
-  /** Sends the request and puts the entry in flight, or tells why not. */
-  private begin(entry: ClientCall, input: unknown, asked: Asked): Effect.Effect<never, VchanRpcError> | undefined {
+  /** Sends the request and puts the call in flight, or tells why not. */
+  begin(entry: ClientCall, input: unknown, asked: Asked): Effect.Effect<never, VchanRpcError> | undefined {
     const { method } = entry
     const { peer, session } = this
     const index = this.indexes.get(method) ?? 0
@@ -249,7 +203,7 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   }
 
   /** The caller no longer waits. The id stays taken until the server has ended the call, if it ever heard of it. */
-  private drop(entry: ClientCall): void {
+  drop(entry: ClientCall): void {
     if (!entry.isWanted || this.pending.get(entry.id) !== entry) return
     clearTimeout(entry.timer)
     entry.isWanted = false
@@ -264,7 +218,7 @@ export class ClientEngine implements SessionHandler, Calls<VchanRpcError> {
   }
 
   /** False where too much waits to be sent: a server that does not read must not make this side gather credit. */
-  private credit(id: number, count: number): boolean {
+  credit({ id }: ClientCall, count: number): boolean {
     const { out } = this.session
     if (out.isFull()) return false
     out.sendNumber(FrameType.Credit, 0, id, count)

@@ -8,20 +8,18 @@
  * this connection and no other.
  */
 import { Closed, type Vchan, VchanError } from "@vchan/vchan"
-import { Cause, Context, Deferred, Effect, type Exit, type Fiber, Result, Scope } from "effect"
+import { Cause, Deferred, Effect, type Exit, Result } from "effect"
 import { Headers } from "effect/http"
 import type { Budget } from "./Assembly.ts"
 import type { CallFacts, ServedMethod } from "./Contract.ts"
-import { Current as CurrentDeadline } from "./Deadline.ts"
 import { decodeEnvelope, type Envelope } from "./Envelope.ts"
 import { Flag, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello } from "./Hello.ts"
-import { type Keepalive, longestTimer } from "./Keepalive.ts"
+import type { Keepalive } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
 import {
   BadPayload,
   ConnectionLost,
-  DeadlineExceeded,
   HandshakeRefused,
   HeadersTooLarge,
   Interrupted,
@@ -30,10 +28,12 @@ import {
   UnknownMethod,
   type VchanRpcError
 } from "./RpcError.ts"
-import { type Answered, ServerAnswers } from "./ServerAnswers.ts"
-import { ServerStream } from "./ServerStream.ts"
+import { ServerAnswers } from "./ServerAnswers.ts"
+import { ServerCall } from "./ServerCall.ts"
+import { ServerCalls } from "./ServerCalls.ts"
 import { type Target, targetsOf } from "./ServerTarget.ts"
 import { Session, type SessionHandler } from "./Session.ts"
+import { StreamSender } from "./StreamSender.ts"
 import { isTraced, withServerSpan } from "./Tracing.ts"
 
 /** What all connections of a server share. */
@@ -50,20 +50,6 @@ export interface ServerOptions {
   readonly maxTime: number
 }
 
-/** A call in flight. */
-interface Call extends Answered {
-  readonly scope: Scope.Closeable
-  /** The bytes of its payload. */
-  readonly charge: number
-  readonly stream: ServerStream | undefined
-  readonly context: Context.Context<never>
-  fiber: Fiber.Fiber<unknown, unknown> | undefined
-  interrupted: boolean
-  interruption: DeadlineExceeded | undefined
-  /** Ends the call at its deadline, if it has one. */
-  timer: NodeJS.Timeout | undefined
-}
-
 const noEnvelope: Envelope = {}
 const emitNothing = () => Effect.void
 
@@ -72,15 +58,12 @@ export class ServerEngine implements SessionHandler {
   readonly greeted = Deferred.makeUnsafe<void>()
   readonly ended = Deferred.makeUnsafe<VchanRpcError>()
   readonly session: Session
-  private readonly idle = Deferred.makeUnsafe<void>()
   private readonly options: ServerOptions
   private readonly client: CallFacts["client"]
   private readonly answers: ServerAnswers
   /** What requests take, from their first segment to the end of their call. */
   private readonly budget: Budget
-  private readonly calls = new Map<number, Call>()
-  /** Those that their callers wait for no more. */
-  private readonly detached = new Set<Call>()
+  private readonly calls: ServerCalls
   private table: ReadonlyArray<Target | undefined> = []
   private peer: Limits | undefined = undefined
   private closing = false
@@ -91,6 +74,7 @@ export class ServerEngine implements SessionHandler {
     this.budget = { limit: options.limits.memory, used: 0 }
     this.session = new Session({ ...options, vchan, budget: this.budget, memory: options.limits.memory, mayStall: true })
     this.answers = new ServerAnswers(this.session)
+    this.calls = new ServerCalls(this.budget)
   }
 
   onFrame(type: number, method: number, id: number, body: Uint8Array, flags: number): void {
@@ -112,7 +96,7 @@ export class ServerEngine implements SessionHandler {
   }
 
   onRoom(): void {
-    for (const call of this.calls.values()) call.stream?.resume()
+    for (const call of this.calls) call.stream?.resume()
   }
 
   onEnded(error: VchanRpcError): void {
@@ -124,7 +108,7 @@ export class ServerEngine implements SessionHandler {
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     this.stop()
     return Effect.andThen(
-      Deferred.await(this.idle),
+      this.calls.drained,
       Effect.sync(() => {
         const { vchan } = this.session
         this.session.out.flush()
@@ -133,28 +117,17 @@ export class ServerEngine implements SessionHandler {
     )
   })
 
-  private get isIdle(): boolean {
-    return this.calls.size + this.detached.size === 0
-  }
-
   private stop(): void {
     this.closing = true
-    for (const call of [...this.calls.values(), ...this.detached]) this.interrupt(call)
-    if (this.isIdle) Deferred.doneUnsafe(this.idle, Effect.void)
+    this.calls.interrupt()
   }
 
   private interrupted(index: number, id: number): void {
     const abandoned = this.session.abandon(id)
     const call = this.calls.get(id)
-    if (call !== undefined) return this.interrupt(call)
+    if (call !== undefined) return call.interrupt()
     // The call may have come in part only, or its reply may not have gone in whole.
     if (abandoned === FrameType.Request || this.session.out.cancel(id) !== undefined) this.answers.refuse(index, id, new Interrupted())
-  }
-
-  private interrupt(call: Call): void {
-    if (call.interrupted) return
-    call.interrupted = true
-    call.fiber?.interruptUnsafe()
   }
 
   private hello(body: Uint8Array): void {
@@ -188,12 +161,12 @@ export class ServerEngine implements SessionHandler {
   }
 
   private request(peer: Limits, index: number, id: number, body: Uint8Array, envelope: Envelope): void {
-    if (this.calls.has(id)) return this.session.violation(`the id ${id} was used for a second call while the first runs`)
+    if (this.calls.get(id) !== undefined) return this.session.violation(`the id ${id} was used for a second call while the first runs`)
     if (index >= this.table.length) return this.session.violation(`a call of method ${index}, and the Hello had ${this.table.length}`)
     const target = this.table[index]
     if (target === undefined) return this.answers.refuse(index, id, new UnknownMethod())
     const limit = this.options.limits.maxCalls
-    if (this.calls.size + this.detached.size >= limit) return this.answers.refuse(index, id, new TooManyCalls({ limit }))
+    if (this.calls.size >= limit) return this.answers.refuse(index, id, new TooManyCalls({ limit }))
     if (this.closing) return this.answers.refuse(index, id, new Interrupted())
     const { budget } = this
     const { length } = body
@@ -206,25 +179,11 @@ export class ServerEngine implements SessionHandler {
     const { answers, client } = this
     const { out } = this.session
     const stream = method.isStream
-      ? new ServerStream({ out, codec: codecs.success, window: peer.window, limit: answers.limit, index, id })
+      ? new StreamSender({ out, codec: codecs.success, window: peer.window, limit: answers.limit, index, id })
       : undefined
     const timeout = Math.min(envelope.timeout ?? Infinity, this.options.maxTime)
-    const isLimited = timeout <= longestTimer
-    const call: Call = {
-      id,
-      index,
-      target,
-      stream,
-      scope: Scope.makeUnsafe(),
-      charge: length,
-      context: isLimited ? Context.add(target.context, CurrentDeadline, performance.now() + timeout) : target.context,
-      fiber: undefined,
-      interrupted: false,
-      interruption: undefined,
-      timer: isLimited ? setTimeout(() => this.expire(call, timeout), timeout) : undefined
-    }
-    this.calls.set(id, call)
-    budget.used += length
+    const call = new ServerCall({ id, index, target, charge: length, stream, timeout })
+    this.calls.add(call)
     const { effect, uninterruptible } = method.run(payload.success, {
       client,
       id,
@@ -233,55 +192,20 @@ export class ServerEngine implements SessionHandler {
       emit: stream?.emit ?? emitNothing
     })
     const span = isTraced(call.context) ? withServerSpan(effect, this.session, method.name, envelope.trace) : effect
-    this.fork(call, span, uninterruptible, (exit) => this.finish(call, exit))
-  }
-
-  private expire(call: Call, allowedMillis: number): void {
-    if (call.interrupted) return
-    call.interruption = new DeadlineExceeded({ allowedMillis })
-    this.interrupt(call)
+    call.run(span, uninterruptible, (exit) => this.reply(call, exit))
   }
 
   /** The caller is told that the handler has started, and hears no more of it. */
-  private detach(call: Call): void {
-    if (!this.calls.delete(call.id)) return
-    this.detached.add(call)
-    this.session.out.sendEmpty(FrameType.End, call.index, call.id)
+  private detach(call: ServerCall): void {
+    if (this.calls.detach(call)) this.session.out.sendEmpty(FrameType.End, call.index, call.id)
   }
 
-  private fork(
-    call: Call,
-    effect: Effect.Effect<unknown, unknown, Scope.Scope>,
-    uninterruptible: boolean,
-    done: (exit: Exit.Exit<unknown, unknown>) => void
-  ): void {
-    const run = Effect.runForkWith(Context.add(call.context, Scope.Scope, call.scope))
-    const fiber = run(effect, { uninterruptible })
-    call.fiber = fiber
-    // The connection may have ended while the handler took its first steps.
-    if (call.interrupted) fiber.interruptUnsafe()
-    fiber.addObserver(done)
-  }
-
-  private finish(call: Call, exit: Exit.Exit<unknown, unknown>): void {
-    if (exit._tag === "Success" && Deferred.isDeferred(exit.value)) {
-      return this.fork(call, Deferred.await(exit.value), false, (late) => this.finish(call, late))
-    }
-    const closing = Scope.closeUnsafe(call.scope, exit)
-    if (closing === undefined) return this.reply(call, exit)
-    this.fork(call, closing, true, () => this.reply(call, exit))
-  }
-
-  private reply(call: Call, exit: Exit.Exit<unknown, unknown>): void {
-    if (call.timer !== undefined) clearTimeout(call.timer)
-    this.budget.used -= call.charge
-    const isDetached = this.detached.size > 0 && this.detached.delete(call)
-    if (!isDetached) this.calls.delete(call.id)
-    if (!isDetached && this.session.ended === undefined) this.answers.exit(call, exit)
+  private reply(call: ServerCall, exit: Exit.Exit<unknown, unknown>): void {
+    if (this.calls.remove(call) && this.session.ended === undefined) this.answers.exit(call, exit)
     // Nobody is left to hear of a defect but the log.
     else if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) this.answers.log(call, exit.cause)
     // Last: `close` goes on at once, and ends the session.
-    if (this.closing && this.isIdle) Deferred.doneUnsafe(this.idle, Effect.void)
+    this.calls.settle()
   }
 
   private credit(id: number, body: Uint8Array): void {

@@ -4,6 +4,7 @@
 import { Closed, type Vchan, VchanError } from "@vchan/vchan"
 import { Deferred, Effect } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
+import { ClientCalls } from "./ClientCalls.ts"
 import { ClientEngine } from "./ClientEngine.ts"
 import { clientOf, methodsOf, type Plain } from "./Contract.ts"
 import { keepaliveFrom, type KeepaliveOptions } from "./Keepalive.ts"
@@ -27,5 +28,5 @@ export const clientOver = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
   const closed = new VchanError({ domid: vchan.peer, path: vchan.path, reason: new Closed() })
   yield* Effect.addFinalizer(() => Effect.sync(() => engine.session.end(new ConnectionLost({ error: closed }))))
   yield* engine.open
-  return { client: clientOf<Rpcs, VchanRpcError>(methods, engine), ended: Deferred.await(engine.ended) }
+  return { client: clientOf<Rpcs, VchanRpcError>(methods, new ClientCalls(engine)), ended: Deferred.await(engine.ended) }
 })

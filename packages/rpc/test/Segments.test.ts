@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Logger, Result, Schema, Stream } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { ClientCalls } from "../src/ClientCalls.ts"
 import { ClientEngine } from "../src/ClientEngine.ts"
 import { clientOver } from "../src/clientOver.ts"
 import { binary } from "../src/Codec.ts"
@@ -245,7 +246,7 @@ describe("Memory", () => {
       const engine = new ClientEngine(end, options)
       yield* engine.open
       const items = yield* Effect.fromNullishOr(methods[index.Items])
-      const fiber = yield* Effect.forkChild(Effect.exit(Stream.runDrain(engine.stream(items, { lengths: [] }, {}))))
+      const fiber = yield* Effect.forkChild(Effect.exit(Stream.runDrain(new ClientCalls(engine).stream(items, { lengths: [] }, {}))))
       const { id } = yield* peer.frame(({ type }) => type === FrameType.Request)
       peer.reads = false
       const chunk = Result.getOrThrow(binary(Schema.Array(Schema.Uint8Array), {}).encode([new Uint8Array(300)])).slice()

@@ -17,7 +17,7 @@ interface Chunk {
   readonly cost: number
 }
 
-export class ClientStream {
+export class StreamReceiver {
   /** The cost of chunks that the server may have outstanding. */
   readonly window: number
   private readonly credit: (count: number) => boolean

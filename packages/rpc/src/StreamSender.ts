@@ -10,7 +10,7 @@ import { chunkCost, FrameType } from "./Frame.ts"
 import { longLength, type Outgoing } from "./Outgoing.ts"
 import { MessageTooLarge } from "./RpcError.ts"
 
-export class ServerStream {
+export class StreamSender {
   private readonly out: Outgoing
   private readonly codec: Codec
   private readonly window: number

@@ -1,0 +1,71 @@
+/**
+ * Calls as their callers see them: Effects and Streams over an engine. Each call belongs to the fiber that makes it, a stream to the Scope of
+ * whoever pulls it; both drop it when they end before it does.
+ */
+import { Context, Effect, type Exit, Fiber, Stream, type Tracer } from "effect"
+import type { ClientCall } from "./ClientCall.ts"
+import type { ClientEngine } from "./ClientEngine.ts"
+import type { Asked } from "./ClientEnvelope.ts"
+import type { CallOptions, Calls, Method } from "./Contract.ts"
+import { FrameType } from "./Frame.ts"
+import type { VchanRpcError } from "./RpcError.ts"
+import { StreamReceiver } from "./StreamReceiver.ts"
+import { clientSpan, isTraced } from "./Tracing.ts"
+
+/** Takes a unary call's one end. */
+export type Resume = (effect: Effect.Effect<unknown, VchanRpcError>) => void
+
+export class ClientCalls implements Calls<VchanRpcError> {
+  private readonly engine: ClientEngine
+
+  constructor(engine: ClientEngine) {
+    this.engine = engine
+  }
+
+  readonly unary = (method: Method, input: unknown, options: CallOptions): Effect.Effect<unknown, VchanRpcError> =>
+    // No effect more than the callback, for each would cost every call.
+    Effect.callback((resume) => this.start(method, input, options, resume))
+
+  /** Starts a unary call of the current fiber. Gives what an interruption of it has to do; undefined where `resume` has been called. */
+  start(method: Method, input: unknown, options: CallOptions, resume: Resume): Effect.Effect<void> | undefined {
+    const context = Fiber.getCurrent()?.context ?? Context.empty()
+    if (!isTraced(context)) return this.call(method, input, { context, options, span: undefined }, resume)
+    const traced = (span: Tracer.Span) => Effect.callback((resume: Resume) => this.call(method, input, { context, options, span }, resume))
+    resume(Effect.useSpan(...clientSpan(this.engine.session, method.name), traced))
+    return undefined
+  }
+
+  readonly stream = (method: Method, input: unknown, options: CallOptions): Stream.Stream<unknown, VchanRpcError> =>
+    Stream.unwrap(Effect.withFiber(({ context }) =>
+      isTraced(context)
+        ? Effect.flatMap(Effect.makeSpanScoped(...clientSpan(this.engine.session, method.name)), (span) =>
+          this.openStream(method, input, { context, options, span }))
+        : this.openStream(method, input, { context, options, span: undefined })
+    ))
+
+  /** Gives what an interruption of the call has to do. */
+  private call(method: Method, input: unknown, asked: Asked, resume: Resume): Effect.Effect<void> | undefined {
+    // The failure codec has read the error: it is the method's own, which the client object's type tells.
+    const settle = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
+    const end = asked.options.discard === true ? FrameType.End : FrameType.Success
+    const entry: ClientCall = { method, end, id: 0, settle, stream: undefined, timer: undefined, isWanted: true, length: 0 }
+    const refusal = this.engine.begin(entry, input, asked)
+    if (refusal === undefined) return Effect.sync(() => this.engine.drop(entry))
+    resume(refusal)
+    return undefined
+  }
+
+  private openStream(method: Method, input: unknown, asked: Asked) {
+    const { engine } = this
+    const open = Effect.suspend(() => {
+      const stream = new StreamReceiver(engine.window, (count) => engine.credit(entry, count))
+      const { settle } = stream
+      const entry = { method, end: FrameType.End, id: 0, settle, stream, timer: undefined, isWanted: true, length: 0 }
+      return engine.begin(entry, input, asked) ?? Effect.succeed(entry)
+    })
+    return Effect.map(
+      Effect.acquireRelease(open, (entry) => Effect.sync(() => engine.drop(entry))),
+      (entry) => Stream.fromPull(Effect.succeed(entry.stream.pull))
+    )
+  }
+}
