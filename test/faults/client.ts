@@ -14,7 +14,7 @@ const keepalive = { interval, timeout }
 
 NodeRuntime.runMain(
   Effect.gen(function*() {
-    const guest = yield* VchanRpcClient.make(Lasting, { domain, service: "lasting", keepalive })
+    const guest = yield* VchanRpcClient.make(Lasting, { domain, service: "lasting", keepalive, reconnect: false })
     yield* tell(`said ${yield* guest.Say({ text: "hi" })}`)
     let items = 0
     const counted = Stream.runForEach(guest.Numbers(), () => ++items === 1000 ? tell("streaming") : Effect.void)

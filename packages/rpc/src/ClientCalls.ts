@@ -16,7 +16,7 @@ import { clientSpan, isTraced } from "./Tracing.ts"
 export type Resume = (effect: Effect.Effect<unknown, VchanRpcError>) => void
 
 export class ClientCalls implements Calls<VchanRpcError> {
-  private readonly engine: ClientEngine
+  readonly engine: ClientEngine
 
   constructor(engine: ClientEngine) {
     this.engine = engine

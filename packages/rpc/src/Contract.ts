@@ -8,6 +8,7 @@ import type { Headers } from "effect/http"
 import { Rpc, type RpcClient, type RpcGroup, RpcMessage, type RpcMiddleware, RpcSchema } from "effect/rpc"
 import { binary, type Codec, fingerprint, json, type PlainSchema } from "./Codec.ts"
 import { Timeout } from "./Deadline.ts"
+import { Idempotent } from "./Idempotent.ts"
 
 /** A method's codecs, all binary or all JSON. */
 export interface MethodCodecs {
@@ -22,6 +23,8 @@ export interface MethodCodecs {
 export interface Method {
   readonly name: string
   readonly isStream: boolean
+  /** Whether a call may be made again where nobody knows whether its handler ran. */
+  readonly isIdempotent: boolean
   /** The milliseconds that a call may take where the caller says nothing shorter; Infinity for no limit. */
   readonly timeout: number
   readonly fingerprint: string
@@ -90,6 +93,7 @@ const methodOf = (rpc: Rpc.AnyWithProps): Method => {
     return {
       name: rpc._tag,
       isStream: stream !== undefined,
+      isIdempotent: Context.get(rpc.annotations, Idempotent),
       timeout: Duration.toMillis(Context.get(rpc.annotations, Timeout)),
       fingerprint: [stream === undefined ? "unary" : "stream", ...[payload, success, failure].map(fingerprint)].join(" "),
       binary: codecs(binary),

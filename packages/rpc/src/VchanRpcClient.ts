@@ -1,22 +1,27 @@
 /**
  * Calls a group of Effect's `Rpc` definitions that another domain serves.
  *
- * A client belongs to a Scope and owns one vchan, on which all its calls travel. When the Scope ends, or the connection does, every call in
- * flight fails, once, with `VchanRpcError`, and later calls fail at once. There is no reconnection: make a new client.
+ * A client belongs to a Scope and owns one vchan, on which all its calls travel. Where the connection is lost, every call in flight fails, once,
+ * with `VchanRpcError`, and the client connects again, as `reconnect` says: later calls wait for that within their deadlines, and calls of an
+ * `Idempotent` Rpc that were in flight are made again. When the Scope ends, or `reconnect` does, all fail.
  *
  * The client object is Effect's own `RpcClient`: a method for each Rpc, which gives an Effect, or a Stream for `stream: true`. Of its call
  * options `asQueue`, `streamBufferSize` (of that queue), `headers` and `discard` work; `context` has no meaning here, for there are no
  * transports to tell it to. Middlewares with a client's half are refused when the client is made.
  */
-import { Listener } from "@vchan/vchan"
+import { Closed, Listener, VchanError } from "@vchan/vchan"
 import type { DomId, EventChannel, GrantTable, XenStore } from "@vchan/xen"
-import { Duration, Effect, Exit, Scope } from "effect"
+import { type Context, Deferred, Duration, Effect, Exit, Layer, Scope, Stream, SubscriptionRef } from "effect"
 import type { Rpc, RpcClient, RpcGroup } from "effect/rpc"
-import { clientOver } from "./clientOver.ts"
-import type { Plain } from "./Contract.ts"
+import { ClientConnections } from "./ClientConnections.ts"
+import type { ClientEngine } from "./ClientEngine.ts"
+import { engineOver } from "./clientOver.ts"
+import { ConnectionState } from "./ConnectionState.ts"
+import { clientOf, methodsOf, type Plain } from "./Contract.ts"
 import type { KeepaliveOptions } from "./Keepalive.ts"
 import type { LimitOptions } from "./Limits.ts"
-import { ConnectFailed, VchanRpcError } from "./RpcError.ts"
+import { defaultReconnect, type Reconnect } from "./reconnection.ts"
+import { ConnectFailed, ConnectionLost, VchanRpcError } from "./RpcError.ts"
 import { servicePath } from "./ServicePath.ts"
 
 /** Which service to call. */
@@ -29,7 +34,24 @@ export interface Options extends LimitOptions {
   readonly timeout?: Duration.Input | undefined
   /** When a silent server is asked whether it lives, and given up; `false` for never. */
   readonly keepalive?: KeepaliveOptions | false | undefined
+  /**
+   * When to connect again after a connection was lost; `false` for never. The Schedule is stepped with the error of the lost connection
+   * first, then with each attempt's, and starts anew once a connection is open. Where left out, attempts go on for ever, at random moments
+   * of intervals that double from 200 milliseconds to 5 seconds, unless what serves there does not talk or is not to be trusted.
+   */
+  readonly reconnect?: Reconnect | false | undefined
 }
+
+/** A client, and how it stands with its connection. */
+export interface Connected<Rpcs extends Rpc.Any> {
+  readonly client: RpcClient.RpcClient<Rpcs, VchanRpcError>
+  /** How it stands now. */
+  readonly state: Effect.Effect<ConnectionState>
+  /** How it stands now, and each change; ends after `Lost`. */
+  readonly changes: Stream.Stream<ConnectionState>
+}
+
+type Needed = Scope.Scope | GrantTable | EventChannel | XenStore
 
 /**
  * Connects to a service and gives the client for it.
@@ -55,24 +77,105 @@ export interface Options extends LimitOptions {
 export const make = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
   options: Options
-): Effect.Effect<
-  RpcClient.RpcClient<Rpcs, VchanRpcError>,
-  VchanRpcError,
-  Scope.Scope | GrantTable | EventChannel | XenStore
-> =>
+): Effect.Effect<RpcClient.RpcClient<Rpcs, VchanRpcError>, VchanRpcError, Needed> =>
+  Effect.map(connect<Rpcs>(group, options), ({ client }) => client)
+
+/**
+ * As `make`, and tells how it stands with the connection.
+ *
+ * @example
+ * ```ts
+ * import { VchanRpcClient } from "@vchan/rpc"
+ * import { Console, Effect, Schema, Stream } from "effect"
+ * import { Rpc, RpcGroup } from "effect/rpc"
+ *
+ * const Echo = RpcGroup.make(Rpc.make("Say", { payload: { text: Schema.String }, success: Schema.String }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const { changes, client } = yield* VchanRpcClient.connect(Echo, { domain: 5, service: "echo" })
+ *   yield* Effect.forkScoped(Stream.runForEach(changes, ({ _tag }) => Console.log(_tag)))
+ *   return yield* client.Say({ text: "hi" })
+ * })
+ * ```
+ */
+export const connect = <Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
+  options: Options
+): Effect.Effect<Connected<Rpcs>, VchanRpcError, Needed> =>
   Effect.gen(function*() {
-    const { domain, service } = options
+    const { domain: domid, reconnect = defaultReconnect, service } = options
+    const methods = methodsOf<Rpcs>(group)
     const timeout = Duration.fromInputUnsafe(options.timeout ?? "5 seconds")
-    const path = servicePath(domain, service)
-    // A Scope of its own: a connection that failed or has ended is let go of at once, not when the client's user is done.
-    const scope = yield* Scope.fork(yield* Effect.scope)
-    const close = Scope.close(scope, Exit.void)
-    const { client, ended } = yield* Listener.connect({ domid: domain, path, timeout }).pipe(
-      Effect.mapError((error) => new VchanRpcError({ domid: domain, service, reason: new ConnectFailed({ error }) })),
-      Effect.flatMap((vchan) => clientOver<Rpcs>(group, vchan, { ...options, helloTimeout: Duration.toMillis(timeout) })),
-      Scope.provide(scope),
-      Effect.onError(() => close)
-    )
-    yield* Effect.forkScoped(Effect.andThen(ended, Effect.uninterruptible(close)))
-    return client
+    const path = servicePath(domid, service)
+    const failed = (reason: VchanRpcError["reason"]) => new VchanRpcError({ domid, service, reason })
+    // Around all connections: they are closed when nobody would make another one any more.
+    const around = yield* Scope.fork(yield* Effect.scope)
+
+    const open = Effect.fnUntraced(function*(absent: "wait" | "fail") {
+      // A Scope of its own: a connection that failed or has ended is let go of at once, not when the client's user is done.
+      const scope = yield* Scope.fork(around)
+      const close = Scope.close(scope, Exit.void)
+      const engine = yield* Listener.connect({ domid, path, timeout, absent }).pipe(
+        Effect.mapError((error) => failed(new ConnectFailed({ error }))),
+        Effect.flatMap((vchan) => engineOver(vchan, methods, { ...options, helloTimeout: Duration.toMillis(timeout) })),
+        Scope.provide(scope),
+        Effect.onError(() => close)
+      )
+      yield* Effect.forkIn(Effect.andThen(Deferred.await(engine.ended), Effect.uninterruptible(close)), around)
+      return engine
+    })
+
+    const first = yield* open("wait")
+    const state = yield* SubscriptionRef.make<ConnectionState>(ConnectionState.Open())
+    const connections = new ClientConnections({ domid, service, engine: first, state })
+    const closed = new VchanError({ domid, path, reason: new Closed() })
+    yield* Effect.addFinalizer(() => connections.lose(failed(new ConnectionLost({ error: closed }))))
+
+    /** Waits for the end of a connection, and makes another one; fails where there will be none. */
+    const another = Effect.fnUntraced(function*(engine: ClientEngine) {
+      const error = yield* Deferred.await(engine.ended)
+      if (reconnect === false) return yield* error
+      let attempts = 0
+      const attempt = Effect.suspend(() => attempts++ === 0 ? Effect.fail(error) : open("fail"))
+      const next = yield* attempt.pipe(
+        Effect.tapError((error) => SubscriptionRef.set(state, ConnectionState.Connecting({ error }))),
+        Effect.retry(reconnect)
+      )
+      yield* connections.open(next)
+      return next
+    })
+    yield* Effect.forkScoped(Effect.catch(follow(first, another), (error) => connections.lose(error)))
+    return {
+      client: clientOf<Rpcs, VchanRpcError>(methods, connections),
+      state: SubscriptionRef.get(state),
+      changes: Stream.takeUntil(SubscriptionRef.changes(state), ConnectionState.$is("Lost"))
+    }
   })
+
+/** Goes from one to the next until there is none. */
+const follow = Effect.fnUntraced(function*<A, E, R>(first: A, next: (current: A) => Effect.Effect<A, E, R>): Effect.fn.Return<never, E, R> {
+  let current = first
+  for (;;) current = yield* next(current)
+})
+
+/**
+ * A client as a service: for those who give their program a tag for it.
+ *
+ * @example
+ * ```ts
+ * import { VchanRpcClient, type VchanRpcError } from "@vchan/rpc"
+ * import { Context, Schema } from "effect"
+ * import { Rpc, type RpcClient, RpcGroup } from "effect/rpc"
+ *
+ * const Echo = RpcGroup.make(Rpc.make("Say", { payload: { text: Schema.String }, success: Schema.String }))
+ *
+ * class EchoClient extends Context.Service<EchoClient, RpcClient.FromGroup<typeof Echo, VchanRpcError>>()("EchoClient") {}
+ *
+ * const EchoClientLive = VchanRpcClient.layer(EchoClient, Echo, { domain: 5, service: "echo" })
+ * ```
+ */
+export const layer = <I, Rpcs extends Rpc.Any>(
+  tag: Context.Key<I, RpcClient.RpcClient<Rpcs, VchanRpcError>>,
+  group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
+  options: Options
+): Layer.Layer<I, VchanRpcError, GrantTable | EventChannel | XenStore> => Layer.effect(tag, make<Rpcs>(group, options))

@@ -1,32 +1,42 @@
 /**
- * A group's client over a vchan that is open: Effect's own client object, made of an engine. What it gives belongs to the Scope around it.
+ * A client's engine, and Effect's own client object, over a vchan that is open. What they give belongs to the Scope around them.
  */
 import { Closed, type Vchan, VchanError } from "@vchan/vchan"
 import { Deferred, Effect } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
 import { ClientCalls } from "./ClientCalls.ts"
 import { ClientEngine } from "./ClientEngine.ts"
-import { clientOf, methodsOf, type Plain } from "./Contract.ts"
+import { clientOf, type Method, methodsOf, type Plain } from "./Contract.ts"
 import { keepaliveFrom, type KeepaliveOptions } from "./Keepalive.ts"
 import { type LimitOptions, limitsFrom } from "./Limits.ts"
 import { ConnectionLost, type VchanRpcError } from "./RpcError.ts"
 
-/** A client of a group over an open vchan. When its Scope ends, what is in flight fails and the session ends; the vchan is the caller's. */
-export const clientOver = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
-  group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
-  vchan: Vchan,
-  options: LimitOptions & {
-    readonly service: string
-    readonly helloTimeout: number
-    readonly keepalive?: KeepaliveOptions | false | undefined
-  }
-) {
+/** What a client asks of each of its connections. */
+export interface ConnectionOptions extends LimitOptions {
+  readonly service: string
+  /** How long the server may take to say Hello, in milliseconds. */
+  readonly helloTimeout: number
+  readonly keepalive?: KeepaliveOptions | false | undefined
+}
+
+/** An engine over an open vchan, greeted. When its Scope ends, what is in flight fails and the session ends; the vchan is the caller's. */
+export const engineOver = Effect.fnUntraced(function*(vchan: Vchan, methods: ReadonlyArray<Method>, options: ConnectionOptions) {
   const { helloTimeout, service } = options
   const keepalive = keepaliveFrom(options.keepalive)
-  const methods = methodsOf<Rpcs>(group)
   const engine = new ClientEngine(vchan, { service, methods, limits: limitsFrom(options), helloTimeout, keepalive })
   const closed = new VchanError({ domid: vchan.peer, path: vchan.path, reason: new Closed() })
   yield* Effect.addFinalizer(() => Effect.sync(() => engine.session.end(new ConnectionLost({ error: closed }))))
   yield* engine.open
+  return engine
+})
+
+/** A client of a group over an open vchan, for as long as that is open. */
+export const clientOver = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
+  group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
+  vchan: Vchan,
+  options: ConnectionOptions
+) {
+  const methods = methodsOf<Rpcs>(group)
+  const engine = yield* engineOver(vchan, methods, options)
   return { client: clientOf<Rpcs, VchanRpcError>(methods, new ClientCalls(engine)), ended: Deferred.await(engine.ended) }
 })

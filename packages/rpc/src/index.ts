@@ -2,9 +2,12 @@
  * Typed RPC between Xen domains: Effect's own `Rpc` and `RpcGroup` definitions, served and called over a vchan.
  */
 export * from "./Caller.ts"
+export { ConnectionState } from "./ConnectionState.ts"
 export * as Deadline from "./Deadline.ts"
+export { Idempotent } from "./Idempotent.ts"
 export type { KeepaliveOptions } from "./Keepalive.ts"
 export type { LimitOptions } from "./Limits.ts"
+export type { Reconnect } from "./reconnection.ts"
 export * from "./RpcError.ts"
 export type { ServeOptions } from "./serveGroup.ts"
 export * from "./ServicePath.ts"

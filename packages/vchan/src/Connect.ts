@@ -11,7 +11,7 @@ import { asVchanError, checkDomid } from "./asVchanError.ts"
 import { attempt, watchServer } from "./Handshake.ts"
 import { inTime } from "./inTime.ts"
 import type { Vchan } from "./Vchan.ts"
-import { Refused, VchanError } from "./VchanError.ts"
+import { Refused, ServerAbsent, VchanError } from "./VchanError.ts"
 import { NotYet, untilItWorks } from "./Waiting.ts"
 
 /** Which service to connect to. */
@@ -22,6 +22,8 @@ export interface ConnectOptions {
   readonly path: string
   /** How long to wait for the service to be there and to answer; 5 seconds where nothing is said. */
   readonly timeout?: Duration.Input | undefined
+  /** What to do where the service is not there at all: `fail` at once, or `wait` for it, which is done where nothing is said. */
+  readonly absent?: "wait" | "fail" | undefined
 }
 
 /**
@@ -32,7 +34,7 @@ export interface ConnectOptions {
  */
 export const connect = (options: ConnectOptions): Effect.Effect<Vchan, VchanError, GrantTable | EventChannel | XenStore | Scope.Scope> =>
   Effect.gen(function*() {
-    const { domid, timeout } = options
+    const { absent, domid, timeout } = options
     yield* checkDomid(domid)
     const store = yield* XenStore
     const service = serviceDirectory(domid, options.path)
@@ -55,6 +57,9 @@ export const connect = (options: ConnectOptions): Effect.Effect<Vchan, VchanErro
       watch: service,
       attempt: Effect.gen(function*() {
         key = yield* ask
+        if (key === undefined && absent === "fail") {
+          return yield* new VchanError({ domid, path: service, reason: new ServerAbsent({ waitedMillis: 0 }) })
+        }
         if (key === undefined) return yield* new NotYet({})
         const asked = key
         return yield* Effect.catchTag(

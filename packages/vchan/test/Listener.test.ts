@@ -168,6 +168,18 @@ describe("admission", () => {
       assert.deepStrictEqual(yield* tree(Context.get(dom0, XenStore), "/local/domain/3/data"), [])
     })))
 
+  it.live("no server is ServerAbsent at once for those who do not want to wait, and asking leaves nothing", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      const context = yield* process(host, 5)
+      const dom0 = yield* process(host, 0)
+      const absent = "fail"
+      for (const each of [context, dom0]) {
+        assert.strictEqual(yield* reasonOf(dial(each, { absent, timeout: "1 hour" })), "ServerAbsent")
+      }
+      yield* listen(host)
+      yield* echoes((yield* dial(context, { absent })).vchan, 1)
+    })))
+
   it.live("a domain holds at most maxPerDomain connections, and others are not hurt", () =>
     onHost(Effect.fnUntraced(function*(host) {
       yield* listen(host, { maxPerDomain: 3 })
