@@ -2,6 +2,7 @@ import { EmulatedXen, HostServer } from "@vchan/xen-linux"
 import { Effect, Schedule } from "effect"
 import * as fs from "node:fs"
 import type { Backend } from "./Backend.ts"
+import { effectRpc } from "./effectRpc.ts"
 import { eventChannel } from "./eventChannel.ts"
 import { grantTable } from "./grantTable.ts"
 import { vchan } from "./vchan.ts"
@@ -36,3 +37,4 @@ grantTable(emulated)
 eventChannel(emulated)
 xenStore(emulated)
 vchan(emulated)
+effectRpc(emulated)

@@ -1,5 +1,6 @@
 import { MemoryXen } from "@vchan/xen"
 import type { Backend } from "./Backend.ts"
+import { effectRpc } from "./effectRpc.ts"
 import { eventChannel } from "./eventChannel.ts"
 import { grantTable } from "./grantTable.ts"
 import { vchan } from "./vchan.ts"
@@ -14,3 +15,4 @@ grantTable(memory)
 eventChannel(memory)
 xenStore(memory)
 vchan(memory)
+effectRpc(memory)

@@ -1,0 +1,87 @@
+/**
+ * A listener as Effect's `SocketServer`: each client that connects is a `Socket` of its own.
+ *
+ * The listener belongs to the Scope it was made in. A connection ends when its handler does, or lets go of the socket's reader, and with
+ * `run`. Clients that come before `run` wait for it.
+ */
+import { type EventChannel, type GrantTable, ownDomid, type XenStore } from "@vchan/xen"
+import { Context, Deferred, Effect, FiberSet, Layer, Queue, type Scope } from "effect"
+import { NetAddress } from "effect/net"
+import { Socket, SocketServer } from "effect/socket"
+import { serviceDirectory } from "./Admission.ts"
+import * as Listener from "./Listener.ts"
+import type { Vchan } from "./Vchan.ts"
+import type { VchanError } from "./VchanError.ts"
+import { fromOpening } from "./VchanSocket.ts"
+
+/** What to serve, and whom. */
+export type Options = Omit<Listener.ListenerOptions<never>, "handler">
+
+/**
+ * The vchan beneath the socket that a handler of `run` was given: its `peer` is the domain that connected. To be read and written through the
+ * socket alone. Asking for it elsewhere is a defect.
+ */
+export const CurrentVchan: Context.Reference<Vchan> = Context.Reference<Vchan>("@vchan/vchan/VchanSocketServer/CurrentVchan", {
+  defaultValue: () => {
+    throw new Error("there is no CurrentVchan: this code does not run in a handler of a VchanSocketServer")
+  }
+})
+
+interface Accepted {
+  readonly vchan: Vchan
+  /** Nobody needs the vchan any more. */
+  readonly over: Deferred.Deferred<void>
+}
+
+const isClose = (error: unknown): boolean => Socket.isSocketError(error) && error.reason._tag === "SocketCloseError"
+
+/**
+ * Starts to listen. The server's address is its directory in XenStore, as a path.
+ *
+ * Fails with what XenStore refuses. `run` fails with `SocketServerUnknownError`, whose cause is the `VchanError`, when no more clients can
+ * come; what one handler fails with, but a close, is logged as a warning and ends its own connection.
+ */
+export const make = (
+  options: Options
+): Effect.Effect<SocketServer.SocketServer["Service"], VchanError, GrantTable | EventChannel | XenStore | Scope.Scope> =>
+  Effect.gen(function*() {
+    const accepted = yield* Queue.unbounded<Accepted>()
+    const handler = Effect.fnUntraced(function*(vchan: Vchan) {
+      const over = yield* Deferred.make<void>()
+      yield* Queue.offer(accepted, { vchan, over })
+      yield* Deferred.await(over)
+    })
+    const listener = yield* Listener.make({ ...options, handler })
+    const address = NetAddress.unixPathAddress(serviceDirectory(yield* Effect.orDie(ownDomid), options.path))
+    const ended = Effect.flatMap(listener.ended, (cause) => {
+      const reason = new SocketServer.SocketServerUnknownError({ cause })
+      return Effect.fail(new SocketServer.SocketServerError({ reason }))
+    })
+    return SocketServer.SocketServer.of({
+      address,
+      run: Effect.fnUntraced(function*<R, E, _>(handle: (socket: Socket.Socket) => Effect.Effect<_, E, R>) {
+        const context = yield* Effect.context<R>()
+        const serve = ({ over, vchan }: Accepted) => {
+          const finish = Deferred.succeed(over, undefined)
+          const socket = fromOpening(Effect.acquireRelease(Effect.succeed(vchan), () => finish))
+          return handle(socket).pipe(
+            Effect.provideContext(Context.add(context, CurrentVchan, vchan)),
+            Effect.catchIf(isClose, () => Effect.void),
+            Effect.ignoreCause({ log: "Warn", message: `the connection of domain ${vchan.peer} to ${address.path} ended` }),
+            Effect.ensuring(finish)
+          )
+        }
+        return yield* FiberSet.make().pipe(
+          Effect.flatMap((connections) =>
+            Queue.take(accepted).pipe(Effect.flatMap((connection) => FiberSet.run(connections, serve(connection))), Effect.forever)
+          ),
+          Effect.raceFirst(ended),
+          Effect.scoped
+        )
+      })
+    })
+  })
+
+/** The `SocketServer` of a listener, for as long as the Layer lives. */
+export const layer = (options: Options): Layer.Layer<SocketServer.SocketServer, VchanError, GrantTable | EventChannel | XenStore> =>
+  Layer.effect(SocketServer.SocketServer, make(options))
