@@ -19,6 +19,7 @@ import type { Limits } from "./Limits.ts"
 import {
   BadReply,
   DeadlineExceeded,
+  Draining,
   HandshakeRefused,
   HandshakeTimeout,
   MessageTooLarge,
@@ -46,6 +47,8 @@ const highWater = 256 * 1024
 /** The engine: one for each connection. */
 export class ClientEngine implements SessionHandler {
   readonly greeted = Deferred.makeUnsafe<void>()
+  /** The server shuts down: calls in flight come to their end, new ones fail with `Draining`. */
+  readonly draining = Deferred.makeUnsafe<void>()
   readonly ended = Deferred.makeUnsafe<VchanRpcError>()
   readonly session: Session
   private readonly options: ClientOptions
@@ -91,6 +94,7 @@ export class ClientEngine implements SessionHandler {
       else this.session.refuse(new HandshakeRefused({ detail: "the first frame sent was no Hello" }))
       return
     }
+    if (type === FrameType.GoingAway) return this.drain()
     const entry = this.pending.get(id)
     if (entry === undefined) {
       return this.session.violation(`a frame of type ${type} for call ${id}, which is not in flight`)
@@ -126,6 +130,16 @@ export class ClientEngine implements SessionHandler {
     Deferred.doneUnsafe(this.ended, Effect.succeed(error))
   }
 
+  private drain(): void {
+    if (!Deferred.doneUnsafe(this.draining, Effect.void)) return this.session.violation("a server goes away twice")
+    this.leave()
+  }
+
+  /** The server need not wait for this client any more. */
+  private leave(): void {
+    if (this.pending.size === 0 && Deferred.isDoneUnsafe(this.draining)) this.session.out.sendEmpty(FrameType.GoingAway, 0, 0)
+  }
+
   private hello(body: Uint8Array): void {
     const { limits, methods, service } = this.options
     const hello = decodeHello(body)
@@ -149,6 +163,7 @@ export class ClientEngine implements SessionHandler {
     const codecs = this.codecs[index]
     if (session.ended !== undefined) return this.fail(entry, session.ended.reason)
     if (codecs === undefined || peer === undefined) return this.fail(entry, new UnknownMethod())
+    if (Deferred.isDoneUnsafe(this.draining)) return this.fail(entry, new Draining())
     if (this.pending.size >= peer.maxCalls) return this.fail(entry, new TooManyCalls({ limit: peer.maxCalls }))
     let payload: unknown
     try {
@@ -215,6 +230,7 @@ export class ClientEngine implements SessionHandler {
   private free(entry: ClientCall): void {
     this.pending.delete(entry.id)
     this.used -= entry.length
+    this.leave()
   }
 
   /** False where too much waits to be sent: a server that does not read must not make this side gather credit. */

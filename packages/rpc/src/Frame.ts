@@ -39,7 +39,9 @@ export const FrameType = {
   /** The sender asks whether the receiver lives. */
   Ping: 12,
   /** Answers all Pings before it. */
-  Pong: 13
+  Pong: 13,
+  /** Server: takes no new calls, and closes soon. Client, in answer: has no call in flight, and makes none any more. */
+  GoingAway: 14
 } as const
 
 /** The bits of a frame's flags. */

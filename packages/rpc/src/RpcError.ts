@@ -108,6 +108,26 @@ export class TooManyCalls extends Schema.TaggedError<TooManyCalls>()("TooManyCal
   }
 }
 
+/** This domain has made more calls than the server lets a domain make in a time. The handler did not run. */
+export class RateExceeded extends Schema.TaggedError<RateExceeded>()("RateExceeded", {
+  calls: Schema.Number,
+  perMillis: Schema.Number,
+  /** The milliseconds after which the next call may be made. */
+  retryMillis: Schema.Number
+}) {
+  override get message(): string {
+    const { calls, perMillis, retryMillis } = this
+    return `the server takes ${calls} calls of one domain in ${perMillis} ms: call again in ${Math.ceil(retryMillis)} ms, or raise its rate`
+  }
+}
+
+/** The server shuts down, and takes no new calls. The handler did not run. */
+export class Draining extends Schema.TaggedError<Draining>()("Draining", {}) {
+  override get message(): string {
+    return "the server shuts down and takes no new calls: connect again when it is back"
+  }
+}
+
 /** The call was not over in the time it had. Whether the handler did its work is not known; it was interrupted. */
 export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
   /** The milliseconds the call had. */
@@ -158,6 +178,8 @@ export const VchanRpcReason = Schema.Union([
   HeadersTooLarge,
   TooManyBytes,
   TooManyCalls,
+  RateExceeded,
+  Draining,
   DeadlineExceeded,
   Interrupted,
   PeerSilent,
@@ -175,6 +197,8 @@ export const CallRefusal = Schema.Union([
   HeadersTooLarge,
   TooManyBytes,
   TooManyCalls,
+  RateExceeded,
+  Draining,
   DeadlineExceeded,
   Interrupted
 ])

@@ -15,11 +15,13 @@ import type { CallFacts, ServedMethod } from "./Contract.ts"
 import { decodeEnvelope, type Envelope } from "./Envelope.ts"
 import { Flag, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello } from "./Hello.ts"
-import type { Keepalive } from "./Keepalive.ts"
+import { type Keepalive, longestTimer } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
+import type { Bucket, Rate } from "./Rate.ts"
 import {
   BadPayload,
   ConnectionLost,
+  Draining,
   HandshakeRefused,
   HeadersTooLarge,
   Interrupted,
@@ -48,6 +50,9 @@ export interface ServerOptions {
   readonly keepalive: Keepalive
   /** The milliseconds that a handler may run. */
   readonly maxTime: number
+  readonly rate: Rate | undefined
+  /** The milliseconds that calls which run have left when the server ends. */
+  readonly grace: number
 }
 
 const noEnvelope: Envelope = {}
@@ -66,11 +71,17 @@ export class ServerEngine implements SessionHandler {
   private readonly calls: ServerCalls
   private table: ReadonlyArray<Target | undefined> = []
   private peer: Limits | undefined = undefined
-  private closing = false
+  /** What its domain may ask for. */
+  private readonly bucket: Bucket | undefined
+  /** Nothing is left to do for the client, or no time to do it. */
+  private readonly parted = Deferred.makeUnsafe<void>()
+  private draining = false
+  private clientLeft = false
 
   constructor(vchan: Vchan, options: ServerOptions, client: CallFacts["client"]) {
     this.options = options
     this.client = client
+    this.bucket = options.rate?.of(vchan.peer)
     this.budget = { limit: options.limits.memory, used: 0 }
     this.session = new Session({ ...options, vchan, budget: this.budget, memory: options.limits.memory, mayStall: true })
     this.answers = new ServerAnswers(this.session)
@@ -90,6 +101,8 @@ export class ServerEngine implements SessionHandler {
         return this.interrupted(method, id)
       case FrameType.Credit:
         return this.credit(id, body)
+      case FrameType.GoingAway:
+        return this.leave()
       default:
         return this.session.violation(`a client sent a frame of type ${type}`)
     }
@@ -100,26 +113,40 @@ export class ServerEngine implements SessionHandler {
   }
 
   onEnded(error: VchanRpcError): void {
-    this.stop()
+    this.calls.interrupt()
+    Deferred.doneUnsafe(this.parted, Effect.void)
     Deferred.doneUnsafe(this.ended, Effect.succeed(error))
   }
 
-  /** Interrupts every handler and waits for the last. */
+  /** Lets the calls that run come to their end for as long as there is grace, then interrupts those that are left, and waits for the last. */
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    this.stop()
-    return Effect.andThen(
-      this.calls.drained,
-      Effect.sync(() => {
-        const { vchan } = this.session
-        this.session.out.flush()
-        this.session.end(new ConnectionLost({ error: new VchanError({ domid: vchan.peer, path: vchan.path, reason: new Closed() }) }))
-      })
-    )
+    const { grace } = this.options
+    const { session } = this
+    // Callbacks, for the fiber that closes has been interrupted: nothing that it waits for can be.
+    const timer = setTimeout(() => Deferred.doneUnsafe(this.parted, Effect.void), Math.min(grace, longestTimer))
+    this.draining = true
+    if (this.peer === undefined || grace <= 0) Deferred.doneUnsafe(this.parted, Effect.void)
+    else session.out.sendEmpty(FrameType.GoingAway, 0, 0)
+    return Effect.gen({ self: this }, function*() {
+      yield* Deferred.await(this.parted)
+      clearTimeout(timer)
+      this.calls.interrupt()
+      yield* this.calls.drained
+      const { vchan } = session
+      session.out.flush()
+      session.end(new ConnectionLost({ error: new VchanError({ domid: vchan.peer, path: vchan.path, reason: new Closed() }) }))
+    })
   })
 
-  private stop(): void {
-    this.closing = true
-    this.calls.interrupt()
+  /** The client has all its answers. */
+  private leave(): void {
+    if (!this.draining) return this.session.violation("a client takes leave of a server that stays")
+    this.clientLeft = true
+    this.part()
+  }
+
+  private part(): void {
+    if (this.clientLeft && this.calls.size === 0) Deferred.doneUnsafe(this.parted, Effect.void)
   }
 
   private interrupted(index: number, id: number): void {
@@ -163,11 +190,12 @@ export class ServerEngine implements SessionHandler {
   private request(peer: Limits, index: number, id: number, body: Uint8Array, envelope: Envelope): void {
     if (this.calls.get(id) !== undefined) return this.session.violation(`the id ${id} was used for a second call while the first runs`)
     if (index >= this.table.length) return this.session.violation(`a call of method ${index}, and the Hello had ${this.table.length}`)
+    const refusal = this.draining ? new Draining() : this.bucket?.take()
+    if (refusal !== undefined) return this.answers.refuse(index, id, refusal)
     const target = this.table[index]
     if (target === undefined) return this.answers.refuse(index, id, new UnknownMethod())
     const limit = this.options.limits.maxCalls
     if (this.calls.size >= limit) return this.answers.refuse(index, id, new TooManyCalls({ limit }))
-    if (this.closing) return this.answers.refuse(index, id, new Interrupted())
     const { budget } = this
     const { length } = body
     if (length > budget.limit - budget.used) {
@@ -206,6 +234,7 @@ export class ServerEngine implements SessionHandler {
     else if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) this.answers.log(call, exit.cause)
     // Last: `close` goes on at once, and ends the session.
     this.calls.settle()
+    this.part()
   }
 
   private credit(id: number, body: Uint8Array): void {

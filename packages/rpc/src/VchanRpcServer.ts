@@ -1,8 +1,9 @@
 /**
  * Serves a group of Effect's `Rpc` definitions to other domains.
  *
- * The Layer owns a listener, which gives each client that connects a vchan of its own, and all that runs for it. When the Layer ends, every
- * handler is interrupted, its caller is told so, and its finalizers have run before its vchan is closed.
+ * The Layer owns a listener, which gives each client that connects a vchan of its own, and all that runs for it. When the Layer ends, calls
+ * that run have `grace` to come to their end; then every handler is interrupted, its caller is told so, and its finalizers have run before its
+ * vchan is closed.
  *
  * Of `effect/rpc`: handlers may give an Effect, a Deferred (a late reply), a Stream or a Queue; server middlewares run around them, with
  * `Caller` to ask; `Rpc.uninterruptible` is honoured, and `Rpc.fork` changes nothing, for calls never wait for each other. Refused when the Layer is built, naming the method: a schema without a codec. Refused by the types: schemas that need

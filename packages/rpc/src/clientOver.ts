@@ -38,5 +38,9 @@ export const clientOver = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
 ) {
   const methods = methodsOf<Rpcs>(group)
   const engine = yield* engineOver(vchan, methods, options)
-  return { client: clientOf<Rpcs, VchanRpcError>(methods, new ClientCalls(engine)), ended: Deferred.await(engine.ended) }
+  return {
+    client: clientOf<Rpcs, VchanRpcError>(methods, new ClientCalls(engine)),
+    draining: Deferred.await(engine.draining),
+    ended: Deferred.await(engine.ended)
+  }
 })

@@ -8,6 +8,7 @@ import { Rpc, type RpcGroup } from "effect/rpc"
 import { type Plain, servedMethodsOf } from "./Contract.ts"
 import { keepaliveFrom, type KeepaliveOptions } from "./Keepalive.ts"
 import { type LimitOptions, limitsFrom } from "./Limits.ts"
+import { Rate, type RateOptions } from "./Rate.ts"
 import { serveVchan } from "./serveVchan.ts"
 
 /** How a service is served. */
@@ -20,6 +21,10 @@ export interface ServeOptions extends LimitOptions {
   readonly highWater?: number | undefined
   /** How long a handler may run before it is interrupted, where its caller gives no less: for ever where left out. */
   readonly maxTime?: Duration.Input | undefined
+  /** How many calls one domain may make, over all its connections: any number where left out. */
+  readonly rate?: RateOptions | undefined
+  /** How long calls that run may go on when the server ends, and take no more time than they need: 5 seconds where left out. */
+  readonly grace?: Duration.Input | undefined
   /** When a silent client is asked whether it lives, and let go of; `false` for never. */
   readonly keepalive?: KeepaliveOptions | false | undefined
 }
@@ -41,7 +46,9 @@ export const serveGroup = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
     helloTimeout: Duration.toMillis(options.helloTimeout ?? Duration.seconds(5)),
     highWater: options.highWater ?? 1024 * 1024,
     keepalive: keepaliveFrom(options.keepalive),
-    maxTime: Duration.toMillis(options.maxTime ?? Duration.infinity)
+    maxTime: Duration.toMillis(options.maxTime ?? Duration.infinity),
+    rate: options.rate === undefined ? undefined : new Rate(options.rate),
+    grace: Duration.toMillis(options.grace ?? Duration.seconds(5))
   }
   let connections = 0
   return (vchan: Vchan): Effect.Effect<void> =>

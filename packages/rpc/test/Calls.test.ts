@@ -376,7 +376,7 @@ describe("The end of a connection", () => {
 
   it.live("a server that is ended by the first step of a handler ends that handler too", () =>
     Effect.gen(function*() {
-      const { client, serving } = yield* pair(Group)
+      const { client, serving } = yield* pair(Group, { server: { grace: 0 } })
       const log = yield* Log
       log.close = () => serving.interruptUnsafe()
       assert.strictEqual(reasonOf(yield* Effect.flip(client.Close()))._tag, "Interrupted")
@@ -385,7 +385,7 @@ describe("The end of a connection", () => {
 
   it.live("a server that ends interrupts its handlers and tells their callers so", () =>
     Effect.gen(function*() {
-      const { client, serving } = yield* pair(Group)
+      const { client, serving } = yield* pair(Group, { server: { grace: 0 } })
       const log = yield* Log
       const fiber = yield* Effect.forkChild(client.Wait({ id: 1 }))
       yield* until(() => log.running.size === 1 || undefined)

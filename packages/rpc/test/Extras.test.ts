@@ -117,7 +117,7 @@ describe("A discarded call", () => {
 
   it.live("is ended by its deadline, and with its connection", () =>
     Effect.gen(function*() {
-      const { client, serving } = yield* pair(Group)
+      const { client, serving } = yield* pair(Group, { server: { grace: 0 } })
       const log = yield* Log
       yield* Deadline.within(client.Wait(undefined, { discard: true }), 50)
       yield* until(() => log.ended === 1 || undefined)

@@ -58,7 +58,7 @@ describe("docs/PROTOCOL.md's vectors", () => {
     Effect.gen(function*() {
       const { client, server } = memoryVchans()
       const handler = yield* serveGroup(Group, { service: "echo" })
-      yield* Effect.forkScoped(handler(server))
+      const serving = yield* Effect.forkScoped(handler(server))
       const peer = new RawPeer(client)
       send(peer, "client Hello")
       yield* peer.typed(FrameType.Hello)
@@ -87,9 +87,13 @@ describe("docs/PROTOCOL.md's vectors", () => {
       const first = yield* peer.frame(({ flags, id }) => id === 9 && flags === 1)
       is("first segment", first, 32)
       is("last segment", yield* peer.frame(({ flags, id }) => id === 9 && flags === 0))
+      peer.leaves = false
+      const stopping = yield* Effect.forkChild(Fiber.interrupt(serving))
+      is("going away", yield* peer.typed(FrameType.GoingAway))
       peer.send(99, 0, 0)
       const goodbye = yield* peer.typed(FrameType.Goodbye)
       is("goodbye", goodbye)
+      yield* Fiber.join(stopping)
     }).pipe(Effect.scoped, Effect.provide(Live)))
 
   it.live("are what a client sends", () =>
@@ -117,5 +121,8 @@ describe("docs/PROTOCOL.md's vectors", () => {
       yield* Fiber.interrupt(waits)
       const { method, type } = yield* peer.frame(({ id, type }) => id === 3 && type === FrameType.Interrupt)
       assert.deepStrictEqual([type, method], [4, 2])
+      for (const id of [2, 3]) peer.send(FrameType.Refusal, 0, id, new TextEncoder().encode(`{"_tag":"Interrupted"}`))
+      send(peer, "going away")
+      is("going away", yield* peer.typed(FrameType.GoingAway))
     }).pipe(Effect.scoped))
 })

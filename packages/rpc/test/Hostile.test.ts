@@ -36,7 +36,7 @@ const Live = Group.toLayer({
 /** A server with a raw client that has said Hello, if it should. */
 const serve = Effect.fnUntraced(function*(options: Partial<ServeOptions> & { readonly greets?: boolean } = {}) {
   const { client, server } = memoryVchans()
-  const handler = yield* serveGroup(Group, { service: "test", ...options })
+  const handler = yield* serveGroup(Group, { service: "test", grace: 0, ...options })
   const serving = yield* Effect.forkScoped(Effect.ensuring(handler(server), Effect.sync(() => server.close())))
   const peer = new RawPeer(client)
   if (options.greets !== false) {

@@ -71,7 +71,7 @@ const tagOf = (error: VchanRpcError) => error.reason._tag
 const serve = Effect.fnUntraced(
   function*(options: Partial<ServeOptions> & { readonly client?: LimitOptions; readonly size?: number } = {}) {
     const { client, server } = memoryVchans(options.size === undefined ? {} : { size: options.size })
-    const handler = yield* serveGroup(Group, { service: "test", ...options })
+    const handler = yield* serveGroup(Group, { service: "test", grace: 0, ...options })
     const serving = yield* Effect.forkScoped(Effect.ensuring(handler(server), Effect.sync(() => server.close())))
     const peer = new RawPeer(client)
     peer.hello({ methods, limits: limitsFrom(options.client ?? {}) })

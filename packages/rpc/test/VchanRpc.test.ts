@@ -40,7 +40,7 @@ const Handlers = Group.toLayer(Effect.gen(function*() {
 const LogLive = Layer.sync(Log, () => ({ running: 0 }))
 
 const server = (options: Partial<VchanRpcServer.Options> = {}) =>
-  VchanRpcServer.layer(Group, { service: "test", clients: "any", ...options }).pipe(
+  VchanRpcServer.layer(Group, { service: "test", clients: "any", grace: 0, ...options }).pipe(
     Layer.provide(Handlers),
     Layer.provide(Logger.layer([]))
   )

@@ -28,6 +28,7 @@ export const pairOf = <Served extends Rpc.Any, Called extends Rpc.Any>(
     if (options.cut !== undefined) client.cut = server.cut = options.cut
     const serve = yield* serveGroup<Served>(group, { service: "test", ...options.server })
     const serving = yield* Effect.forkScoped(Effect.ensuring(serve(server), Effect.sync(() => server.close())))
+    yield* Effect.addFinalizer(() => Effect.sync(() => client.close()))
     const joined = yield* clientOver<Called>(clientGroup, client, { service: "test", helloTimeout: 2000, ...options.client })
     return { ...joined, serving, vchans: { client, server } }
   })

@@ -19,6 +19,8 @@ export class RawPeer {
   readonly frames: Array<Frame> = []
   readonly vchan: MemoryVchan
   ended = false
+  /** Whether it takes leave of a server that goes away. */
+  leaves = true
   /** Whether it reads what comes. */
   reads: boolean
   private readonly reader = new FrameReader(16 * 1024 * 1024)
@@ -91,6 +93,7 @@ export class RawPeer {
       if (found === true) {
         const { flags, id, method, type } = this.reader
         this.frames.push({ type, flags, method, id, body: this.reader.body.slice() })
+        if (type === FrameType.GoingAway && this.leaves) this.send(FrameType.GoingAway, 0, 0)
       } else if (found !== false || this.reader.fill(this.vchan) === 0) {
         return
       }
