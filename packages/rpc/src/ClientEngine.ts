@@ -8,12 +8,12 @@
 import type { Vchan } from "@vchan/vchan"
 import { Array as Arr, Deferred, Effect, Exit, Result } from "effect"
 import type { ClientCall } from "./ClientCall.ts"
-import { codecsFor } from "./ClientCodecs.ts"
+import { codecsFor, type Negotiated } from "./ClientCodecs.ts"
 import { type Asked, seal } from "./ClientEnvelope.ts"
 import { exitOf } from "./ClientReply.ts"
 import type { Method, MethodCodecs } from "./Contract.ts"
 import { chunkCost, FrameType } from "./Frame.ts"
-import { decodeHello, encodeHello } from "./Hello.ts"
+import { decodeHello, encodeHello, type Hello } from "./Hello.ts"
 import type { Keepalive } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
 import {
@@ -39,6 +39,8 @@ export interface ClientOptions {
   /** How long the server may take to say Hello, in milliseconds. */
   readonly helloTimeout: number
   readonly keepalive: Keepalive
+  /** Whether the server is asked for the shapes of all its methods. */
+  readonly describe?: boolean | undefined
 }
 
 /** Over so many bytes that wait to be sent, credit waits until they are gone. */
@@ -46,9 +48,9 @@ const highWater = 256 * 1024
 
 /** The engine: one for each connection. */
 export class ClientEngine implements SessionHandler {
-  readonly greeted = Deferred.makeUnsafe<void>()
   /** The server shuts down: calls in flight come to their end, new ones fail with `Draining`. */
   readonly draining = Deferred.makeUnsafe<void>()
+  readonly greeted = Deferred.makeUnsafe<Hello>()
   readonly ended = Deferred.makeUnsafe<VchanRpcError>()
   readonly session: Session
   private readonly options: ClientOptions
@@ -57,7 +59,7 @@ export class ClientEngine implements SessionHandler {
   private readonly pending = new Map<number, ClientCall>()
   /** The bytes of their payloads. */
   private used = 0
-  private codecs: ReadonlyArray<MethodCodecs | undefined> = []
+  private codecs: ReadonlyArray<Negotiated> = []
   private peer: Limits | undefined = undefined
   private nextId = 1
 
@@ -76,11 +78,11 @@ export class ClientEngine implements SessionHandler {
   }
 
   /** Says Hello and waits for the server's. */
-  readonly open: Effect.Effect<void, VchanRpcError> = Effect.suspend(() => {
-    const { helloTimeout, limits, methods, service } = this.options
+  readonly open: Effect.Effect<Hello, VchanRpcError> = Effect.suspend(() => {
+    const { describe, helloTimeout, limits, methods, service } = this.options
     this.session.open(this)
     const entries = methods.map(({ fingerprint, name }) => ({ name, fingerprint }))
-    this.session.out.send(FrameType.Hello, 0, 0, encodeHello({ service, limits, methods: entries }))
+    this.session.out.send(FrameType.Hello, 0, 0, encodeHello({ service, limits, methods: entries, describe }))
     const silence = Effect.sync(() => this.session.refuse(new HandshakeTimeout({ waitedMillis: helloTimeout })))
     return Deferred.await(this.greeted).pipe(
       Effect.timeoutOrElse({ duration: helloTimeout, orElse: () => Effect.andThen(silence, Effect.never) }),
@@ -152,7 +154,7 @@ export class ClientEngine implements SessionHandler {
     this.codecs = codecsFor(methods, theirs)
     this.peer = theirs.limits
     this.session.greet(limits, theirs.limits)
-    Deferred.doneUnsafe(this.greeted, Effect.void)
+    Deferred.doneUnsafe(this.greeted, Effect.succeed(theirs))
   }
 
   /** Sends the request and puts the call in flight, or tells why not. */
@@ -164,6 +166,7 @@ export class ClientEngine implements SessionHandler {
     if (session.ended !== undefined) return this.fail(entry, session.ended.reason)
     if (codecs === undefined || peer === undefined) return this.fail(entry, new UnknownMethod())
     if (Deferred.isDoneUnsafe(this.draining)) return this.fail(entry, new Draining())
+    if ("_tag" in codecs) return this.fail(entry, codecs)
     if (this.pending.size >= peer.maxCalls) return this.fail(entry, new TooManyCalls({ limit: peer.maxCalls }))
     let payload: unknown
     try {
@@ -260,6 +263,7 @@ export class ClientEngine implements SessionHandler {
   }
 
   private codecsOf(method: Method): MethodCodecs {
-    return this.codecs[this.indexes.get(method) ?? 0] ?? method.json
+    const codecs = this.codecs[this.indexes.get(method) ?? 0]
+    return codecs === undefined || "_tag" in codecs ? method.json : codecs
   }
 }

@@ -9,6 +9,8 @@ import { Rpc, type RpcClient, type RpcGroup, RpcMessage, type RpcMiddleware, Rpc
 import { binary, type Codec, fingerprint, json, type PlainSchema } from "./Codec.ts"
 import { Timeout } from "./Deadline.ts"
 import { Idempotent } from "./Idempotent.ts"
+import type { MethodShapes } from "./MethodShapes.ts"
+import { shapeOf } from "./shapeOf.ts"
 
 /** A method's codecs, all binary or all JSON. */
 export interface MethodCodecs {
@@ -28,6 +30,8 @@ export interface Method {
   /** The milliseconds that a call may take where the caller says nothing shorter; Infinity for no limit. */
   readonly timeout: number
   readonly fingerprint: string
+  /** Absent where the schemas are too large to be told. */
+  readonly shapes: MethodShapes | undefined
   /** When both sides have the same fingerprint. */
   readonly binary: MethodCodecs
   /** When they have not. */
@@ -75,6 +79,14 @@ const refuse = (name: string, why: string): never => {
 // `Plain`, in the signatures of all that is public, lets no other schemas in.
 const plain = (schema: Schema.Top): PlainSchema => schema as PlainSchema
 
+const shapesOf = (stream: boolean, payload: PlainSchema, success: PlainSchema, error: PlainSchema): MethodShapes | undefined => {
+  try {
+    return { stream, payload: shapeOf(payload), success: shapeOf(success), error: shapeOf(error) }
+  } catch {
+    return undefined
+  }
+}
+
 const methodOf = (rpc: Rpc.AnyWithProps): Method => {
   const stream = RpcSchema.isStreamSchema(rpc.successSchema) ? rpc.successSchema : undefined
   const errors = new Set([rpc.errorSchema])
@@ -83,7 +95,7 @@ const methodOf = (rpc: Rpc.AnyWithProps): Method => {
   const options = Context.get(rpc.annotations, Rpc.ParseOptions)
   const payload = plain(rpc.payloadSchema)
   const success = stream === undefined ? plain(rpc.successSchema) : Schema.Array(plain(stream.success))
-  const failure = Schema.Union(Array.from(errors, plain))
+  const failure = Schema.Union(Array.from(errors, plain).filter(({ ast }) => ast._tag !== "Never"))
   const codecs = (make: typeof binary): MethodCodecs => ({
     payload: make(payload, options),
     success: make(success, options),
@@ -96,6 +108,7 @@ const methodOf = (rpc: Rpc.AnyWithProps): Method => {
       isIdempotent: Context.get(rpc.annotations, Idempotent),
       timeout: Duration.toMillis(Context.get(rpc.annotations, Timeout)),
       fingerprint: [stream === undefined ? "unary" : "stream", ...[payload, success, failure].map(fingerprint)].join(" "),
+      shapes: shapesOf(stream !== undefined, payload, stream === undefined ? success : plain(stream.success), failure),
       binary: codecs(binary),
       json: codecs(json),
       defect: json(plain(rpc.defectSchema), {}),

@@ -1,11 +1,13 @@
 /**
  * Hello: the first frame each way. The client tells the service it wants and its methods, the server answers with its own. Pure.
  *
- * The body is the 8 letters `vchanrpc`, the version as a u16, and JSON in UTF-8. A method that both sides describe with the same
- * fingerprint travels in the binary codec, one they describe differently in JSON. The order of the client's methods gives their indexes.
+ * The body is the 8 letters `vchanrpc`, the version as a u16, and JSON in UTF-8. A method that both sides tell with the same fingerprint
+ * travels in the binary codec, another in JSON, and of that the server tells the shapes, so that the client knows what does not fit before it
+ * calls. The order of the client's methods gives their indexes.
  */
 import { Result, Schema } from "effect"
 import { Limits } from "./Limits.ts"
+import { type MethodShapes, readMethodShapes } from "./MethodShapes.ts"
 
 /** The version of the protocol. Sides of different versions do not talk. */
 export const version = 1
@@ -13,24 +15,39 @@ export const version = 1
 /** The most bytes that a Hello frame's length field may say. */
 export const maxHello = 256 * 1024
 
+/** The most bytes of a Hello that descriptions take. */
+const maxDescriptions = 192 * 1024
+
 /** How a side describes a method. */
-const MethodEntry = Schema.Struct({
+const EntryBody = Schema.Struct({
   name: Schema.String,
   /** Stands for the layout of the method's payload, value and errors. */
-  fingerprint: Schema.String
+  fingerprint: Schema.String,
+  /** A server's, where the client has another fingerprint or asks for it. */
+  shapes: Schema.optionalKey(Schema.Unknown)
 })
 
-/** What a side tells of itself. */
-export const Hello = Schema.Struct({
+const HelloBody = Schema.Struct({
   service: Schema.String,
   limits: Limits,
-  methods: Schema.Array(MethodEntry).check(Schema.isMaxLength(0x10000))
+  methods: Schema.Array(EntryBody).check(Schema.isMaxLength(0x10000)),
+  /** A client's: whether it wants to be told the shapes of all methods. */
+  describe: Schema.optional(Schema.Boolean)
 })
 
-/** What a side tells of itself. */
-export type Hello = typeof Hello.Type
+/** A method, as a side tells of it. */
+export interface MethodEntry {
+  readonly name: string
+  readonly fingerprint: string
+  readonly shapes?: MethodShapes | undefined
+}
 
-const HelloJson = Schema.fromJsonString(Hello)
+/** What a side tells of itself. */
+export interface Hello extends Omit<typeof HelloBody.Type, "methods"> {
+  readonly methods: ReadonlyArray<MethodEntry>
+}
+
+const HelloJson = Schema.fromJsonString(HelloBody)
 const encodeJson = Schema.encodeSync(HelloJson)
 const decodeJson = Schema.decodeUnknownResult(HelloJson)
 const magic = new TextEncoder().encode("vchanrpc")
@@ -55,8 +72,27 @@ export const decodeHello = (body: Uint8Array): Result.Result<Hello, string> => {
   if (theirs !== version) {
     return Result.fail(`a Hello of version ${theirs} was sent, and the receiver speaks version ${version} of vchan-rpc`)
   }
-  return Result.mapError(
-    decodeJson(new TextDecoder().decode(body.subarray(prefix))),
-    (error) => `a malformed Hello was sent: ${error.message}`
-  )
+  const hello = decodeJson(new TextDecoder().decode(body.subarray(prefix)))
+  if (Result.isFailure(hello)) return Result.fail(`a malformed Hello was sent: ${hello.failure.message}`)
+  const methods: Array<MethodEntry> = []
+  for (const { shapes, ...entry } of hello.success.methods) {
+    const read = shapes === undefined ? Result.succeed(undefined) : readMethodShapes(shapes)
+    if (Result.isFailure(read)) return Result.fail(`a malformed Hello was sent: ${JSON.stringify(entry.name)}: ${read.failure}`)
+    methods.push({ ...entry, shapes: read.success })
+  }
+  return Result.succeed({ ...hello.success, methods })
+}
+
+/**
+ * What a server tells of its methods to the client that said this: the shapes of those that the client knows otherwise, or of all it asks for, as
+ * far as they find room in a Hello.
+ */
+export const entriesFor = (methods: Iterable<MethodEntry>, theirs: Hello): ReadonlyArray<MethodEntry> => {
+  const fingerprints = new Map(theirs.methods.map(({ fingerprint, name }) => [name, fingerprint]))
+  let room = maxDescriptions
+  return Array.from(methods, ({ fingerprint, name, shapes }) => {
+    const isWanted = theirs.describe === true || (fingerprints.get(name) ?? fingerprint) !== fingerprint
+    if (isWanted && shapes !== undefined) room -= Buffer.byteLength(JSON.stringify(shapes))
+    return isWanted && room >= 0 ? { name, fingerprint, shapes } : { name, fingerprint }
+  })
 }

@@ -49,6 +49,20 @@ export class UnknownMethod extends Schema.TaggedError<UnknownMethod>()("UnknownM
   }
 }
 
+/** The two sides have versions of the method of which no call could work. Nothing was sent. */
+export class IncompatibleSchema extends Schema.TaggedError<IncompatibleSchema>()("IncompatibleSchema", {
+  /** Where they differ: `payload`, `success` or `error`, and the way to the field. */
+  path: Schema.String,
+  /** What this side has there. */
+  client: Schema.String,
+  /** What the server has there. */
+  server: Schema.String
+}) {
+  override get message(): string {
+    return `${this.path} is ${this.client} here and ${this.server} on the server: bring both sides to versions of the contract that fit`
+  }
+}
+
 /** The payload is not what the server's schema of the method wants. The handler did not run. */
 export class BadPayload extends Schema.TaggedError<BadPayload>()("BadPayload", {
   detail: Schema.String
@@ -172,6 +186,7 @@ export const VchanRpcReason = Schema.Union([
   HandshakeRefused,
   HandshakeTimeout,
   UnknownMethod,
+  IncompatibleSchema,
   BadPayload,
   BadReply,
   MessageTooLarge,

@@ -14,7 +14,7 @@ import type { Budget } from "./Assembly.ts"
 import type { CallFacts, ServedMethod } from "./Contract.ts"
 import { decodeEnvelope, type Envelope } from "./Envelope.ts"
 import { Flag, FrameType } from "./Frame.ts"
-import { decodeHello, encodeHello } from "./Hello.ts"
+import { decodeHello, encodeHello, entriesFor } from "./Hello.ts"
 import { type Keepalive, longestTimer } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
 import type { Bucket, Rate } from "./Rate.ts"
@@ -169,8 +169,7 @@ export class ServerEngine implements SessionHandler {
     this.table = targetsOf(methods, theirs, { domid: this.session.vchan.peer })
     this.peer = theirs.limits
     this.answers.limit = Math.min(theirs.limits.maxMessage, limits.memory)
-    const entries = Array.from(methods.values(), ({ fingerprint, name }) => ({ name, fingerprint }))
-    this.session.out.send(FrameType.Hello, 0, 0, encodeHello({ service, limits, methods: entries }))
+    this.session.out.send(FrameType.Hello, 0, 0, encodeHello({ service, limits, methods: entriesFor(methods.values(), theirs) }))
     this.session.greet(limits, theirs.limits)
     Deferred.doneUnsafe(this.greeted, Effect.void)
   }

@@ -40,6 +40,11 @@ export interface Options extends LimitOptions {
    * of intervals that double from 200 milliseconds to 5 seconds, unless what serves there does not talk or is not to be trusted.
    */
   readonly reconnect?: Reconnect | false | undefined
+  /**
+   * Whether a method that the server does not have, or has in a version that does not fit, fails the connection. Where left out it fails its own
+   * calls, without sending them, and the others work.
+   */
+  readonly strict?: boolean | undefined
 }
 
 /** A client, and how it stands with its connection. */

@@ -5,6 +5,7 @@ import { Closed, type Vchan, VchanError } from "@vchan/vchan"
 import { Deferred, Effect } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
 import { ClientCalls } from "./ClientCalls.ts"
+import { codecsFor } from "./ClientCodecs.ts"
 import { ClientEngine } from "./ClientEngine.ts"
 import { clientOf, type Method, methodsOf, type Plain } from "./Contract.ts"
 import { keepaliveFrom, type KeepaliveOptions } from "./Keepalive.ts"
@@ -17,16 +18,25 @@ export interface ConnectionOptions extends LimitOptions {
   /** How long the server may take to say Hello, in milliseconds. */
   readonly helloTimeout: number
   readonly keepalive?: KeepaliveOptions | false | undefined
+  /** Whether a method that cannot be called fails the connection. */
+  readonly strict?: boolean | undefined
+  /** Whether the server is asked for the shapes of all its methods. */
+  readonly describe?: boolean | undefined
 }
 
 /** An engine over an open vchan, greeted. When its Scope ends, what is in flight fails and the session ends; the vchan is the caller's. */
 export const engineOver = Effect.fnUntraced(function*(vchan: Vchan, methods: ReadonlyArray<Method>, options: ConnectionOptions) {
-  const { helloTimeout, service } = options
+  const { describe, helloTimeout, service } = options
   const keepalive = keepaliveFrom(options.keepalive)
-  const engine = new ClientEngine(vchan, { service, methods, limits: limitsFrom(options), helloTimeout, keepalive })
+  const engine = new ClientEngine(vchan, { service, methods, limits: limitsFrom(options), helloTimeout, keepalive, describe })
   const closed = new VchanError({ domid: vchan.peer, path: vchan.path, reason: new Closed() })
   yield* Effect.addFinalizer(() => Effect.sync(() => engine.session.end(new ConnectionLost({ error: closed }))))
-  yield* engine.open
+  const hello = yield* engine.open
+  if (options.strict === true) {
+    for (const [index, codecs] of codecsFor(methods, hello).entries()) {
+      if ("_tag" in codecs) return yield* engine.session.error(codecs, methods[index]?.name)
+    }
+  }
   return engine
 })
 

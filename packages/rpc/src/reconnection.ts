@@ -22,6 +22,8 @@ const isHopeless = ({ reason }: VchanRpcError): boolean => {
   switch (reason._tag) {
     case "HandshakeRefused":
     case "ProtocolViolation":
+    case "UnknownMethod":
+    case "IncompatibleSchema":
       return true
     case "ConnectFailed":
     case "ConnectionLost":

@@ -1,0 +1,70 @@
+/**
+ * What a service offers, asked of the server itself: its methods and their shapes, and a group made of them, so that a service can be called
+ * without its code. Owns a connection only while it asks.
+ */
+import { Listener } from "@vchan/vchan"
+import type { DomId, EventChannel, GrantTable, XenStore } from "@vchan/xen"
+import { Deferred, Duration, Effect } from "effect"
+import { Rpc, RpcGroup, type RpcSchema } from "effect/rpc"
+import { engineOver } from "./clientOver.ts"
+import type { PlainSchema } from "./Codec.ts"
+import type { MethodShapes } from "./MethodShapes.ts"
+import { ConnectFailed, VchanRpcError } from "./RpcError.ts"
+import { servicePath } from "./ServicePath.ts"
+import { schemaOf } from "./Shape.ts"
+
+/** A method that a server has. */
+export interface MethodDescription {
+  readonly name: string
+  /** Absent where the server does not tell, because they are too large, or all of them together. */
+  readonly shapes: MethodShapes | undefined
+}
+
+/**
+ * Asks a server for its methods, in the order of their definition.
+ *
+ * Fails with `ConnectFailed`, `HandshakeTimeout` or `HandshakeRefused`, as making a client does.
+ */
+export const describe = (options: {
+  /** The domain that serves. */
+  readonly domain: DomId
+  /** The service's name there. */
+  readonly service: string
+  /** How long to wait for the service to be there, and then for its Hello: 5 seconds each where left out. */
+  readonly timeout?: Duration.Input | undefined
+}): Effect.Effect<ReadonlyArray<MethodDescription>, VchanRpcError, GrantTable | EventChannel | XenStore> =>
+  Effect.scoped(Effect.gen(function*() {
+    const { domain, service } = options
+    const timeout = Duration.fromInputUnsafe(options.timeout ?? "5 seconds")
+    const vchan = yield* Effect.mapError(
+      Listener.connect({ domid: domain, path: servicePath(domain, service), timeout }),
+      (error) => new VchanRpcError({ domid: domain, service, reason: new ConnectFailed({ error }) })
+    )
+    const helloTimeout = Duration.toMillis(timeout)
+    const engine = yield* engineOver(vchan, [], { service, helloTimeout, keepalive: false, describe: true })
+    const { methods } = yield* Deferred.await(engine.greeted)
+    return methods.map(({ name, shapes }) => ({ name, shapes }))
+  }))
+
+/** A method that gives one value, known by its shapes alone. */
+export type Unary = Rpc.Rpc<string, PlainSchema, PlainSchema, PlainSchema>
+/** A method that gives a stream, known by its shapes alone. */
+export type Streaming = Rpc.Rpc<string, PlainSchema, RpcSchema.Stream<PlainSchema, PlainSchema>>
+
+/**
+ * The methods whose shapes are told as groups for `VchanRpcClient.make`, by what their calls give. `Schema.toCodecJson` of an Rpc's schemas reads
+ * and writes the JSON that people type. Fingerprints are the server's own: calls travel as between two programs that have the code.
+ */
+export const groupsOf = (
+  methods: ReadonlyArray<MethodDescription>
+): { readonly unary: RpcGroup.RpcGroup<Unary>; readonly streams: RpcGroup.RpcGroup<Streaming> } => {
+  const unary: Array<Unary> = []
+  const streams: Array<Streaming> = []
+  for (const { name, shapes } of methods) {
+    if (shapes === undefined) continue
+    const schemas = { payload: schemaOf(shapes.payload), success: schemaOf(shapes.success), error: schemaOf(shapes.error) }
+    if (shapes.stream) streams.push(Rpc.make(name, { ...schemas, stream: true }))
+    else unary.push(Rpc.make(name, schemas))
+  }
+  return { unary: RpcGroup.make(...unary), streams: RpcGroup.make(...streams) }
+}

@@ -1,0 +1,158 @@
+/**
+ * Shapes: what a schema's values look like on the wire, as data that can be told to a peer, compared, and made a schema of again. Pure.
+ *
+ * A shape tells the encoded side of a schema. Checks, brands, classes and transformations leave no trace in it, but for safe integers: they are
+ * each side's own business, done for each value. Shapes of the same values are equal whatever the order in which fields are declared.
+ */
+import { Result, Schema } from "effect"
+
+/** A field of an object. */
+export interface Field {
+  readonly name: string
+  readonly type: Shape
+  /** Whether it may be left out. */
+  readonly optional?: true
+}
+
+/**
+ * The shape of a value.
+ *
+ * `null` stands for `undefined`, too; `bytes` are Base64 text in JSON, a `bigint` is its decimal digits there, and a `number` that is not finite
+ * its name. `json` is any JSON. A union without members has no values. `up` is the shape that is so many shapes further out, of which this is
+ * a part: a value may contain values of its own kind.
+ */
+export type Shape =
+  | "string"
+  | "number"
+  | "integer"
+  | "boolean"
+  | "null"
+  | "bigint"
+  | "bytes"
+  | "json"
+  | { readonly literal: string | number | boolean }
+  | { readonly array: Shape }
+  | { readonly tuple: ReadonlyArray<Shape>; readonly optional?: number; readonly rest?: Shape }
+  | { readonly fields: ReadonlyArray<Field>; readonly rest?: Shape }
+  | { readonly union: ReadonlyArray<Shape> }
+  | { readonly up: number }
+
+const Count = Schema.Int.check(Schema.isGreaterThan(0))
+
+/** A shape as data; `readShape` tells whether it makes sense, too. */
+export const Shape: Schema.Codec<Shape> = Schema.Union([
+  Schema.Literals(["string", "number", "integer", "boolean", "null", "bigint", "bytes", "json"]),
+  Schema.Struct({ literal: Schema.Union([Schema.String, Schema.Finite, Schema.Boolean]) }),
+  Schema.Struct({ array: Schema.suspend(() => Shape) }),
+  Schema.Struct({
+    tuple: Schema.Array(Schema.suspend(() => Shape)),
+    optional: Schema.optionalKey(Count),
+    rest: Schema.optionalKey(Schema.suspend(() => Shape))
+  }),
+  Schema.Struct({
+    fields: Schema.Array(Schema.Struct({
+      name: Schema.String,
+      type: Schema.suspend(() => Shape),
+      optional: Schema.optionalKey(Schema.Literal(true))
+    })),
+    rest: Schema.optionalKey(Schema.suspend(() => Shape))
+  }),
+  Schema.Struct({ union: Schema.Array(Schema.suspend(() => Shape)) }),
+  Schema.Struct({ up: Count })
+])
+
+/** The most shapes within each other. */
+export const maxDepth = 64
+/** The most shapes in a shape. */
+export const maxSize = 4096
+
+/** The shapes that a shape consists of, in their order. */
+const partsOf = (shape: Shape): ReadonlyArray<Shape> => {
+  if (typeof shape === "string" || "literal" in shape || "up" in shape) return []
+  if ("array" in shape) return [shape.array]
+  if ("union" in shape) return shape.union
+  const parts = "tuple" in shape ? shape.tuple : shape.fields.map(({ type }) => type)
+  return shape.rest === undefined ? parts : [...parts, shape.rest]
+}
+
+/** Whether a value nests no further than that, without going further to find out. */
+const isShallow = (value: unknown, depth: number): boolean =>
+  typeof value !== "object" || value === null || (depth > 0 && Object.values(value).every((inner) => isShallow(inner, depth - 1)))
+
+/** What is wrong with a shape, if something is. */
+const flaw = (shape: Shape, outer: ReadonlyArray<Shape>, budget: { left: number }): string | undefined => {
+  if (budget.left-- === 0) return `more than ${maxSize} shapes`
+  if (outer.length >= maxDepth) return `shapes nested more than ${maxDepth} deep`
+  if (typeof shape === "string") return undefined
+  if ("up" in shape) {
+    const between = outer.slice(-shape.up)
+    if (shape.up > outer.length) return "a part of a shape that is not there"
+    // A union that is one of its own members, and nothing else between, has no values to tell it by.
+    return between.every((shape) => typeof shape === "object" && "union" in shape) ? "a union of itself" : undefined
+  }
+  if ("fields" in shape && new Set(shape.fields.map(({ name }) => name)).size < shape.fields.length) return "two fields of one name"
+  if ("tuple" in shape && (shape.optional ?? 0) > shape.tuple.length) return "more optional elements than elements"
+  const inner = [...outer, shape]
+  for (const part of partsOf(shape)) {
+    const found = flaw(part, inner, budget)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+const decodeShape = Schema.decodeUnknownResult(Shape)
+
+/** Reads a shape from JSON that a peer sent, whatever it is. */
+export const readShape = (json: unknown): Result.Result<Shape, string> => {
+  if (!isShallow(json, 4 * maxDepth)) return Result.fail(`shapes nested more than ${maxDepth} deep`)
+  const shape = decodeShape(json)
+  if (Result.isFailure(shape)) return Result.fail(shape.failure.message)
+  const found = flaw(shape.success, [], { left: maxSize })
+  return found === undefined ? Result.succeed(shape.success) : Result.fail(found)
+}
+
+/**
+ * A schema of the values of a shape. Its own shape is that one, so what is described can be called without its code, and
+ * `Schema.toCodecJson` of it reads and writes the JSON that people type.
+ */
+export const schemaOf = (shape: Shape): Schema.Codec<unknown, unknown> => build(shape, [])
+
+const simple = {
+  string: Schema.String,
+  number: Schema.Number,
+  integer: Schema.Int,
+  boolean: Schema.Boolean,
+  null: Schema.Null,
+  bigint: Schema.BigInt,
+  bytes: Schema.Uint8Array,
+  json: Schema.Json
+}
+
+interface Outer {
+  readonly schema: () => Schema.Codec<unknown, unknown>
+}
+
+const build = (shape: Shape, outer: ReadonlyArray<Outer>): Schema.Codec<unknown, unknown> => {
+  if (typeof shape === "string") return simple[shape]
+  if ("literal" in shape) return Schema.Literal(shape.literal)
+  if ("up" in shape) {
+    const target = outer.at(-shape.up)
+    return Schema.suspend(() => target === undefined ? Schema.Never : target.schema())
+  }
+  const inner = [...outer, { schema: () => whole }]
+  const part = (shape: Shape) => build(shape, inner)
+  const whole = ((): Schema.Codec<unknown, unknown> => {
+    if ("array" in shape) return Schema.Array(part(shape.array))
+    if ("union" in shape) return Schema.Union(shape.union.map(part))
+    if ("tuple" in shape) {
+      const required = shape.tuple.length - (shape.optional ?? 0)
+      const tuple = Schema.Tuple(shape.tuple.map((type, index) => index < required ? part(type) : Schema.optionalKey(part(type))))
+      return shape.rest === undefined ? tuple : Schema.TupleWithRest(tuple, [part(shape.rest)])
+    }
+    const struct = Schema.Struct(Object.fromEntries(
+      shape.fields.map(({ name, optional, type }) => [name, optional === true ? Schema.optionalKey(part(type)) : part(type)])
+    ))
+    return shape.rest === undefined ? struct : Schema.StructWithRest(struct, [Schema.Record(Schema.String, part(shape.rest))])
+  })()
+  return whole
+}

@@ -1,0 +1,147 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Result, Schema, Stream } from "effect"
+import { Rpc, RpcGroup } from "effect/rpc"
+import { clientOver } from "../src/clientOver.ts"
+import { methodsOf } from "../src/Contract.ts"
+import { FrameType } from "../src/Frame.ts"
+import { decodeHello, type Hello } from "../src/Hello.ts"
+import { limitsFrom } from "../src/Limits.ts"
+import type { VchanRpcError } from "../src/RpcError.ts"
+import { serveGroup } from "../src/serveGroup.ts"
+import { memoryVchans } from "./support/memoryVchan.ts"
+import { pairOf } from "./support/pair.ts"
+import { RawPeer, text, turns } from "./support/rawPeer.ts"
+
+const Served = RpcGroup.make(
+  Rpc.make("Same", { payload: { text: Schema.String }, success: Schema.String }),
+  Rpc.make("More", { payload: { text: Schema.String, loud: Schema.optionalKey(Schema.Boolean) }, success: Schema.String }),
+  Rpc.make("Other", { payload: { to: Schema.Int }, success: Schema.Struct({ list: Schema.Array(Schema.Int) }) }),
+  Rpc.make("Items", { success: Schema.Struct({ n: Schema.Int, extra: Schema.String }), stream: true }),
+  Rpc.make("OneOrMany", { success: Schema.Int, stream: true })
+)
+
+const Live = Served.toLayer({
+  Same: ({ text }) => Effect.succeed(text),
+  More: ({ loud, text }) => Effect.succeed(loud === true ? text.toUpperCase() : text),
+  Other: ({ to }) => Effect.succeed({ list: [to] }),
+  Items: () => Stream.make({ n: 1, extra: "" }, { n: 2, extra: "" }),
+  OneOrMany: () => Stream.make(1)
+})
+
+/** Another version of the group. */
+const Called = RpcGroup.make(
+  Rpc.make("Same", { payload: { text: Schema.String }, success: Schema.String }),
+  Rpc.make("More", { payload: { text: Schema.String }, success: Schema.String }),
+  Rpc.make("Other", { payload: { to: Schema.Int }, success: Schema.Struct({ list: Schema.Array(Schema.String) }) }),
+  Rpc.make("Items", { success: Schema.Struct({ n: Schema.Number }), stream: true }),
+  Rpc.make("OneOrMany", { success: Schema.Int }),
+  Rpc.make("Gone", { payload: { text: Schema.String } })
+)
+
+const reasonOf = (error: VchanRpcError) => error.reason
+
+const served = Effect.gen(function*() {
+  const { client, server } = memoryVchans()
+  const handler = yield* serveGroup(Served, { service: "test" })
+  yield* Effect.forkScoped(handler(server))
+  return new RawPeer(client)
+})
+
+/** What a server says to the Hello of a client that tells these methods. */
+const helloFor = (methods: Hello["methods"], describe?: boolean) =>
+  Effect.gen(function*() {
+    const peer = yield* served
+    peer.hello({ methods, describe })
+    const { body } = yield* peer.typed(FrameType.Hello)
+    return { hello: Result.getOrThrow(decodeHello(body)), json: text(body.subarray(10)) }
+  })
+
+describe("Versions", () => {
+  it.live("methods with additions work, beside others that do not fit", () =>
+    Effect.gen(function*() {
+      const { client } = yield* pairOf(Served, Called)
+      assert.strictEqual(yield* client.Same({ text: "a" }), "a")
+      assert.strictEqual(yield* client.More({ text: "a" }), "a")
+      assert.deepStrictEqual(yield* Stream.runCollect(client.Items()), [{ n: 1 }, { n: 2 }])
+    }).pipe(Effect.scoped, Effect.provide(Live)))
+
+  it.live("a call of a method that does not fit fails with the field and both kinds, and is not sent", () =>
+    Effect.gen(function*() {
+      const { client: end, server } = memoryVchans()
+      const peer = new RawPeer(server)
+      peer.hello({ methods: methodsOf(Served) })
+      const { client } = yield* clientOver(Called, end, { service: "test", helloTimeout: 2000 })
+      const error = yield* Effect.flip(client.Other({ to: 1 }))
+      assert.deepInclude(error.reason, { _tag: "IncompatibleSchema", path: "success.list[]", client: "string", server: "integer" })
+      assert.strictEqual(error.method, "Other")
+      assert.include(error.message, "test.Other")
+      const many = yield* Effect.flip(client.OneOrMany())
+      assert.deepInclude(many.reason, { _tag: "IncompatibleSchema", path: "success", client: "one value", server: "a stream" })
+      const gone = yield* Effect.flip(client.Gone({ text: "a" }))
+      assert.strictEqual(gone.reason._tag, "UnknownMethod")
+      yield* turns(3)
+      assert.deepStrictEqual(peer.frames.map(({ type }) => type), [FrameType.Hello])
+    }).pipe(Effect.scoped))
+
+  it.live("a strict client is not made where a method does not fit", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(pairOf(Served, Called, { client: { strict: true } }))
+      assert.deepInclude(error.reason, { _tag: "IncompatibleSchema", path: "success.list[]" })
+      const { client } = yield* pairOf(Served, Served, { client: { strict: true } })
+      assert.strictEqual(yield* client.Same({ text: "a" }), "a")
+    }).pipe(Effect.scoped, Effect.provide(Live)))
+
+  it.live("a server that tells no shapes is called in JSON, and each value is checked", () =>
+    Effect.gen(function*() {
+      const { client: end, server } = memoryVchans()
+      const peer = new RawPeer(server)
+      peer.hello({ service: "test", methods: methodsOf(Called).map(({ name }) => ({ name, fingerprint: "" })), limits: limitsFrom({}) })
+      const { client } = yield* clientOver(Called, end, { service: "test", helloTimeout: 2000 })
+      const call = yield* Effect.forkChild(Effect.flip(client.Other({ to: 1 })))
+      const { body, id } = yield* peer.typed(FrameType.Request, 1)
+      assert.strictEqual(text(body), "{\"to\":1}")
+      peer.send(FrameType.Success, 2, id, new TextEncoder().encode("{\"list\":[1]}"))
+      assert.strictEqual(reasonOf(yield* Fiber.join(call))._tag, "BadReply")
+    }).pipe(Effect.scoped))
+
+  it.live("shapes are told of methods that differ, of all to who asks, and of none where all is equal", () =>
+    Effect.gen(function*() {
+      const equal = yield* helloFor(methodsOf(Served).map(({ fingerprint, name }) => ({ name, fingerprint })))
+      assert.notInclude(equal.json, "shapes")
+      const one = yield* helloFor([{ name: "Other", fingerprint: "" }, { name: "Gone", fingerprint: "" }])
+      assert.deepStrictEqual(one.hello.methods.filter(({ shapes }) => shapes !== undefined).map(({ name }) => name), ["Other"])
+      const all = yield* helloFor([], true)
+      assert.deepStrictEqual(all.hello.methods.map(({ shapes }) => shapes), methodsOf(Served).map(({ shapes }) => shapes))
+    }).pipe(Effect.scoped, Effect.provide(Live)))
+
+  it.live("shapes that make no sense refuse the connection", () =>
+    Effect.gen(function*() {
+      const { client: end, server } = memoryVchans()
+      const peer = new RawPeer(server)
+      const shapes = { stream: false, payload: { up: 1 }, success: "null", error: "null" } as const
+      peer.hello({ service: "test", methods: [{ name: "Same", fingerprint: "", shapes }], limits: limitsFrom({}) })
+      const error = yield* Effect.flip(clientOver(Called, end, { service: "test", helloTimeout: 2000 }))
+      assert.strictEqual(error.reason._tag, "HandshakeRefused")
+      assert.include(error.message, "not there")
+    }).pipe(Effect.scoped))
+
+  it.live("what finds no room in a Hello is not told, and the Hello is taken", () =>
+    Effect.gen(function*() {
+      const wide = (index: number) =>
+        Rpc.make(`Wide${index}`, {
+          payload: Object.fromEntries(Array.from({ length: 1000 }, (_, field) => [`${"field".repeat(5)}${field}`, Schema.String]))
+        })
+      const Wide = RpcGroup.make(...Array.from({ length: 8 }, (_, index) => wide(index)))
+      const handlers = Wide.toLayer(Object.fromEntries(Array.from(Wide.requests.keys(), (name) => [name, () => Effect.void])))
+      const { client, server } = memoryVchans()
+      const handler = yield* Effect.provide(serveGroup(Wide, { service: "test" }), handlers)
+      yield* Effect.forkScoped(handler(server))
+      const peer = new RawPeer(client)
+      peer.hello({ methods: [], describe: true })
+      const { body } = yield* peer.typed(FrameType.Hello)
+      const { methods } = Result.getOrThrow(decodeHello(body))
+      const told = methods.filter(({ shapes }) => shapes !== undefined).length
+      assert.isTrue(told > 0 && told < 8)
+      assert.strictEqual(methods.length, 8)
+    }).pipe(Effect.scoped))
+})
