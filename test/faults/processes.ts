@@ -71,6 +71,13 @@ export const startGuest = Effect.fnUntraced(function*(directory: string, args: R
   return { ...child, domid: Number(yield* child.told("ready")) }
 })
 
+/** A guest as that domain, which serves `restarting`. */
+export const startRestarting = Effect.fnUntraced(function*(directory: string, domid: number) {
+  const child = yield* start(directory, here("restarting.ts"), [String(domid)])
+  yield* child.told("ready")
+  return child
+})
+
 /** A client in the middle of a call and of a stream. */
 export const startClient = Effect.fnUntraced(function*(directory: string, domid: number, args: ReadonlyArray<string> = []) {
   const child = yield* start(directory, here("client.ts"), [String(domid), ...args])
