@@ -5,7 +5,7 @@
  */
 import { type DomId, type EventChannel, type GrantTable, ownDomid, XenStore } from "@vchan/xen"
 import { type Duration, Effect, Option, type Scope } from "effect"
-import { answerPath, randomId, removeRequest, serviceDirectory, writeRequest } from "./Admission.ts"
+import { answerPath, randomId, removeRequest, requestsDirectory, serviceDirectory, writeRequest } from "./Admission.ts"
 import { readKey } from "./Advert.ts"
 import { asVchanError, checkDomid } from "./asVchanError.ts"
 import { attempt, watchServer } from "./Handshake.ts"
@@ -41,33 +41,35 @@ export const connect = (options: ConnectOptions): Effect.Effect<Vchan, VchanErro
     const client = yield* ownDomid
     const id = yield* randomId
     const path = answerPath(service, client, id)
-    let key: string | undefined
+    const failed = asVchanError(domid, service)
+    const since = performance.now()
+    const waiting = { domid, path: service, timeout, since }
     // Registered first: where the request is interrupted, nobody knows whether it was written.
     yield* Effect.addFinalizer(() => inTime(removeRequest({ service, client, id })))
-    const ask = Effect.suspend(() => key === undefined ? writeRequest({ service, server: domid, client, id }) : Effect.succeed(key))
-    const turnedDown = Effect.fnUntraced(function*(key: string) {
-      if (Option.isSome(yield* readKey(store, key))) return yield* new NotYet({})
+    const key = yield* untilItWorks({
+      ...waiting,
+      watch: [requestsDirectory(service)],
+      attempt: Effect.gen(function*() {
+        const key = yield* Effect.mapError(writeRequest({ service, server: domid, client, id }), failed)
+        if (key !== undefined) return key
+        if (absent !== "fail") return yield* new NotYet({})
+        return yield* new VchanError({ domid, path: service, reason: new ServerAbsent({ waitedMillis: 0 }) })
+      })
+    })
+    const turnedDown = Effect.gen(function*() {
+      if (Option.isSome(yield* Effect.mapError(readKey(store, key), failed))) return yield* new NotYet({})
       const detail = "the server removed the request: has this domain too many connections there, or is the server short of something?"
       return yield* new VchanError({ domid, path: service, reason: new Refused({ detail }) })
     })
     const connection = yield* untilItWorks({
-      domid,
-      path: service,
-      timeout,
-      watch: service,
-      attempt: Effect.gen(function*() {
-        key = yield* ask
-        if (key === undefined && absent === "fail") {
-          return yield* new VchanError({ domid, path: service, reason: new ServerAbsent({ waitedMillis: 0 }) })
-        }
-        if (key === undefined) return yield* new NotYet({})
-        const asked = key
-        return yield* Effect.catchTag(
-          attempt(domid, path),
-          "NotYet",
-          (notYet) => notYet.refusal === undefined ? turnedDown(asked) : Effect.fail(notYet)
-        )
-      }).pipe(Effect.mapError((error) => error._tag === "NotYet" ? error : asVchanError(domid, service)(error)))
+      ...waiting,
+      // Nothing around them: everybody who asks here may see that others do.
+      watch: [path, key],
+      attempt: Effect.catchTag(
+        attempt(domid, path),
+        "NotYet",
+        (notYet) => notYet.refusal === undefined ? turnedDown : Effect.fail(notYet)
+      )
     })
     yield* watchServer(connection)
     return connection

@@ -131,7 +131,7 @@ export const client = (options: ClientOptions): Effect.Effect<Vchan, VchanError,
   Effect.gen(function*() {
     const { domid, path, timeout } = options
     yield* checkDomid(domid)
-    const watch = Advert.eventChannelKey(path)
+    const watch = [Advert.eventChannelKey(path)]
     const connection = yield* untilItWorks({ domid, path, timeout, watch, attempt: attempt(domid, path) })
     yield* watchServer(connection)
     return connection

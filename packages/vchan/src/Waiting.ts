@@ -1,7 +1,7 @@
 /**
  * Trying again whenever XenStore changes, until the time is over. Nothing is held beyond the wait but what the attempt that worked acquired.
  */
-import { type DomId, XenStore } from "@vchan/xen"
+import { type DomId, XenStore, type XenStoreError } from "@vchan/xen"
 import { Data, Duration, Effect, Exit, Option, Scope, Stream } from "effect"
 import { isOutOfWatches } from "./Advert.ts"
 import { asVchanError } from "./asVchanError.ts"
@@ -16,17 +16,22 @@ const retryInterval = "250 millis"
 /** An attempt did not work, but a later one may: with the refusal to tell if none does. */
 export class NotYet extends Data.TaggedError("NotYet")<{ readonly refusal?: VchanError }> {}
 
-/** Runs `attempt` at once, then at each change at or below `watch`, until it works. What failed attempts acquired is released at once. */
+/**
+ * Runs `attempt` at once, then at each change at or below one of `watch`, until it works. What failed attempts acquired is released at once.
+ * The time counts from `since`, a moment of `performance.now()`, or from now where none is given.
+ */
 export const untilItWorks = Effect.fnUntraced(function*<A, R>(options: {
   readonly domid: DomId
   readonly path: string
-  readonly watch: string
+  readonly watch: ReadonlyArray<string>
   readonly timeout: Duration.Input | undefined
+  readonly since?: number
   readonly attempt: Effect.Effect<A, VchanError | NotYet, R>
 }): Effect.fn.Return<A, VchanError, Exclude<R, Scope.Scope> | Scope.Scope | XenStore> {
   const { domid, path } = options
   const store = yield* XenStore
-  const timeout = Duration.fromInputUnsafe(options.timeout ?? defaultTimeout)
+  const allowed = Duration.toMillis(options.timeout ?? defaultTimeout)
+  const end = (options.since ?? performance.now()) + allowed
   let refusal: VchanError | undefined
   const attempt = keepIfItWorks(options.attempt).pipe(
     Effect.map(Option.some),
@@ -38,17 +43,19 @@ export const untilItWorks = Effect.fnUntraced(function*<A, R>(options: {
   const first = yield* attempt
   if (Option.isSome(first)) return first.value
   // Without a watch to spend the retries have to do.
-  const changes = Stream.catchIf(store.watch(options.watch), isOutOfWatches, () => Stream.empty)
-  const later = yield* Stream.merge(changes, Stream.drop(Stream.tick(retryInterval), 1)).pipe(
+  const changes = options.watch.map((path): Stream.Stream<unknown, XenStoreError> =>
+    Stream.catchIf(store.watch(path), isOutOfWatches, () => Stream.empty)
+  )
+  const later = yield* Stream.mergeAll([...changes, Stream.drop(Stream.tick(retryInterval), 1)], { concurrency: "unbounded" }).pipe(
     Stream.mapError(asVchanError(domid, path)),
     Stream.mapEffect(() => attempt),
     Stream.filter(Option.isSome),
     Stream.runHead,
     Effect.map(Option.flatten),
-    Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.succeedNone })
+    Effect.timeoutOrElse({ duration: Math.max(0, end - performance.now()), orElse: () => Effect.succeedNone })
   )
   if (Option.isSome(later)) return later.value
-  return yield* refusal ?? new VchanError({ domid, path, reason: new ServerAbsent({ waitedMillis: Duration.toMillis(timeout) }) })
+  return yield* refusal ?? new VchanError({ domid, path, reason: new ServerAbsent({ waitedMillis: allowed }) })
 })
 
 /** Hands what was acquired to the surrounding Scope where the effect succeeds, and releases it at once where not. */

@@ -4,7 +4,7 @@
  * The client lives in the Scope it was made in and owns the connection. Watches and transactions end with their streams and bodies, or with
  * the connection. What the store sends is checked like any stranger's bytes.
  */
-import { Effect, Exit, Option, Schema, type Scope, Stream } from "effect"
+import { Effect, Exit, Option, Random, Schema, type Scope, Stream } from "effect"
 import type { Socket } from "effect/socket"
 import { makeStoreLink, type StoreLink } from "./internal/StoreLink.ts"
 import { WatchBuffer } from "./internal/WatchBuffer.ts"
@@ -168,6 +168,9 @@ const end = (transactionId: number, verdict: "T" | "F"): Question => ({
 
 const transactionIn = (payload: Uint8Array): number => parseNumber(decodeStrings(payload)?.[0] ?? "") ?? 0
 
+/** The most milliseconds between two runs of a transaction. */
+const longestPause = 1000
+
 /** Runs `body` once in a transaction. None when somebody else was faster. */
 const attempt = <A, E, R>(
   link: StoreLink,
@@ -222,9 +225,11 @@ export const make = Effect.fnUntraced(function*(options: {
     }))
 
   const transaction = Effect.fnUntraced(function*<A, E, R>(body: (store: XenStoreAccess) => Effect.Effect<A, E, R>) {
-    while (true) {
+    for (let longest = 0;; longest = Math.min(3 * longest + 1, longestPause)) {
       const committed = yield* attempt(link, body)
       if (Option.isSome(committed)) return committed.value
+      // Once at once; then each after a pause of its own, or all that change one node would be run again for each that is committed.
+      if (longest > 0) yield* Effect.sleep(longest * (yield* Random.next))
     }
   })
 

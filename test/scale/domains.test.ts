@@ -1,0 +1,89 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Idempotent, VchanRpcClient, VchanRpcServer } from "@vchan/rpc"
+import { MemoryXen, type Xen, XenStore, type XenStoreError } from "@vchan/xen"
+import { EmulatedXen, HostServer } from "@vchan/xen-linux"
+import { Context, Effect, Exit, Layer, Schema, Scope } from "effect"
+import { Rpc, RpcGroup } from "effect/rpc"
+import * as fs from "node:fs"
+
+const Echo = RpcGroup.make(Rpc.make("Say", { payload: { text: Schema.String }, success: Schema.String }).annotate(Idempotent, true))
+const handlers = Echo.toLayer({ Say: ({ text }) => Effect.succeed(text) })
+
+const server = 1
+const clients = Array.from({ length: 100 }, (_, index) => index + 2)
+
+type Join = (domid: number) => Layer.Layer<Xen, XenStoreError>
+
+/** Hosts with the quotas of C xenstored: 1000 nodes, 128 watches and 10 transactions for each domain, 2048 bytes for each node. */
+const hosts: Readonly<Record<string, Effect.Effect<Join, never, Scope.Scope>>> = {
+  memory: Effect.map(MemoryXen.make(), (host): Join => (domid) => host.domain(domid)),
+  emulated: Effect.gen(function*() {
+    const directory = yield* Effect.acquireRelease(
+      Effect.sync(() => fs.mkdtempSync("/dev/shm/vchan-test-")),
+      (path) => Effect.sync(() => fs.rmSync(path, { recursive: true }))
+    )
+    yield* Effect.orDie(HostServer.make({ directory }))
+    return (domid) => EmulatedXen.layer({ directory, domid })
+  })
+}
+
+/** The same store, where `count` is called for each run of a transaction's body. */
+const counted = (xen: Context.Context<Xen>, count: () => void): Context.Context<Xen> => {
+  const store = Context.get(xen, XenStore)
+  return Context.add(xen, XenStore, {
+    ...store,
+    transaction: (body) =>
+      store.transaction((inside) => {
+        count()
+        return body(inside)
+      })
+  })
+}
+
+const serve = (xen: Context.Context<Xen>, admitted: "any" | ReadonlyArray<number>) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.fork(yield* Effect.scope)
+    yield* VchanRpcServer.layer(Echo, { service: "echo", clients: admitted }).pipe(
+      Layer.provide(handlers),
+      Layer.provide(Layer.succeedContext(xen)),
+      Layer.build,
+      Scope.provide(scope)
+    )
+    return Scope.close(scope, Exit.void)
+  })
+
+const kinds = [["any domain", "any"], ["each of them by name", clients]] as const
+
+describe.each(Object.entries(hosts))("a hundred client domains, %s backend", (_, host) => {
+  it.live.each(kinds)(
+    "of a server that admits %s, all are served, and served again when it comes back, without a storm",
+    ([_, admitted]) =>
+      Effect.gen(function*() {
+        const join = yield* host
+        let asked = 0
+        const xen = yield* Layer.build(join(server))
+        const contexts = yield* Effect.forEach(clients, (domid) => Layer.build(join(domid)), { concurrency: 8 })
+        const stop = yield* serve(xen, admitted)
+        const connected = yield* Effect.forEach(contexts, (context) =>
+          VchanRpcClient.make(Echo, { domain: server, service: "echo", timeout: "20 seconds" }).pipe(
+            Effect.provideContext(counted(context, () =>
+              asked++))
+          ), { concurrency: "unbounded" })
+        const say = Effect.forEach(connected, (client, index) =>
+          client.Say({ text: `client ${index}` }), { concurrency: "unbounded" })
+        const expected = connected.map((_, index) =>
+          `client ${index}`
+        )
+        assert.deepStrictEqual(yield* say, expected)
+        const atFirst = asked
+        asked = 0
+        yield* stop
+        yield* serve(xen, admitted)
+        assert.deepStrictEqual(yield* say, expected)
+        yield* Effect.log(`transactions: ${atFirst} at first, when all come at once; ${asked} after the restart`)
+        // Were each run again for every one that is committed, half the square of them all would run.
+        assert.isAtMost(asked, 25 * clients.length)
+      }).pipe(Effect.scoped),
+    60_000
+  )
+})
