@@ -39,7 +39,7 @@ describe("A guest that is killed and started again, thrice, under the calls of t
   it.live.each([
     ["with its whole domain", false],
     ["in a domain that lives on", true]
-  ])("%s, fails no idempotent call, and others only with ConnectionLost", ([_, livesOn]) =>
+  ])("%s, fails no idempotent call, and others only with ConnectionLost", ([, livesOn]) =>
     Effect.gen(function*() {
       const { directory } = yield* startHost
       if (livesOn) yield* Layer.build(EmulatedXen.layer({ directory, domid: 5 }))

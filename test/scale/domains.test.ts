@@ -57,7 +57,7 @@ const kinds = [["any domain", "any"], ["each of them by name", clients]] as cons
 describe.each(Object.entries(hosts))("a hundred client domains, %s backend", (_, host) => {
   it.live.each(kinds)(
     "of a server that admits %s, all are served, and served again when it comes back, without a storm",
-    ([_, admitted]) =>
+    ([, admitted]) =>
       Effect.gen(function*() {
         const join = yield* host
         let asked = 0
