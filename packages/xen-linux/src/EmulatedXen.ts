@@ -5,7 +5,7 @@
  * when the process is killed. Pages and events go between processes without the host; once the host is gone, all calls fail with `HostLost`.
  */
 import { NodeSocket } from "@effect/platform-node"
-import { type DomId, EventChannel, GrantTable, type Xen, XenStore, XenStoreClient, XenStoreError } from "@vchan/xen"
+import { type DomId, EventChannel, GrantTable, HostMissing, isDomId, type Xen, XenStore, XenStoreClient, XenStoreError } from "@vchan/xen"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { connectControl, refusalBy } from "./internal/ControlClient.ts"
 import { makeEventChannel } from "./internal/emulatedEventChannel.ts"
@@ -17,7 +17,7 @@ import { hostHint, runDirectory } from "./internal/RunDirectory.ts"
 export interface EmulatedXenOptions {
   /** The host's run directory; where none is named it is `VCHAN_HOST`, else `$XDG_RUNTIME_DIR/vchan-host`, else `/dev/shm/vchan-host-<uid>`. */
   readonly directory?: string | undefined
-  /** The domain to be a process of, which comes to be where it does not exist; where none is named it is a fresh one. */
+  /** The domain to be a process of, which comes to be where it does not exist; where none is named it is `VCHAN_DOMID`, else a fresh one. */
   readonly domid?: DomId | undefined
   /** For how long a port that was busy is looked at before it sleeps, in microseconds up to 1000: 20 where not given; 0 sleeps at once. */
   readonly spinMicros?: number | undefined
@@ -30,6 +30,7 @@ const join = Effect.fnUntraced(function*(
   options: EmulatedXenOptions | undefined
 ): Effect.fn.Return<Context.Context<Xen>, XenStoreError, Scope.Scope> {
   const directory = runDirectory(options?.directory)
+  const named = options?.domid ?? (yield* domidFromEnvironment)
   // The host lends pages anew that this process has no right to any more, so none of them stays in sight.
   const mapped = new Set<() => void>()
   const isolateAll = () => mapped.forEach((isolate) => isolate())
@@ -39,9 +40,8 @@ const join = Effect.fnUntraced(function*(
       hint: hostHint(options?.directory),
       destroyed: isolateAll
     })
-    const joined = options?.domid === undefined ? [] : [options.domid]
     const [domid = 0, queue = 0] = yield* Effect.acquireRelease(
-      Effect.map(control.ask("join", ...joined), (words) => words.map(Number)),
+      Effect.map(control.ask("join", ...(named === undefined ? [] : [named])), (words) => words.map(Number)),
       () => Effect.andThen(Effect.sync(isolateAll), control.dismiss("leave"))
     )
     const grants = yield* makeGrantTable({ control, directory, mapped })
@@ -53,4 +53,13 @@ const join = Effect.fnUntraced(function*(
   const socket = yield* NodeSocket.makeNet({ path: directory.store(domid) })
   const store = yield* XenStoreClient.make({ socket, host: directory.path })
   return Context.make(GrantTable, grants).pipe(Context.add(EventChannel, events), Context.add(XenStore, store))
+})
+
+const domidFromEnvironment: Effect.Effect<DomId | undefined, XenStoreError> = Effect.suspend(() => {
+  const { VCHAN_DOMID } = process.env
+  if (!VCHAN_DOMID) return Effect.undefined
+  const domid = Number(VCHAN_DOMID)
+  if (isDomId(domid)) return Effect.succeed(domid)
+  const hint = "it is a domid, from 0 to 32751, or unset, for a fresh one"
+  return Effect.fail(new XenStoreError({ reason: new HostMissing({ host: `VCHAN_DOMID=${VCHAN_DOMID}`, hint }) }))
 })

@@ -6,7 +6,7 @@ import * as fs from "node:fs"
 import { withEnvironment } from "./environment.ts"
 import { temporaryDirectory, testHost } from "./testHost.ts"
 
-const unset = { VCHAN_BACKEND: undefined, VCHAN_HOST: undefined, XDG_RUNTIME_DIR: undefined }
+const unset = { VCHAN_BACKEND: undefined, VCHAN_DOMID: undefined, VCHAN_HOST: undefined, XDG_RUNTIME_DIR: undefined }
 
 const failure = Effect.map(Effect.flip(Effect.scoped(Layer.build(Xen.layer))), (error) => error.reason)
 
@@ -19,6 +19,17 @@ describe("Xen.layer", () => {
       for (const VCHAN_BACKEND of [undefined, "", "emulated"]) {
         yield* withEnvironment({ ...unset, VCHAN_BACKEND, VCHAN_HOST: directory })
         assert.match(yield* Effect.scoped(ownDomid), /^[1-9]/)
+      }
+    }))
+
+  it.live("a process on an emulated host is of the domain that VCHAN_DOMID names", () =>
+    Effect.gen(function*() {
+      const { directory } = yield* testHost()
+      yield* withEnvironment({ ...unset, VCHAN_HOST: directory, VCHAN_DOMID: "0" })
+      assert.strictEqual(yield* Effect.scoped(ownDomid), "0")
+      for (const VCHAN_DOMID of ["seven", "-1", "40000"]) {
+        yield* withEnvironment({ ...unset, VCHAN_HOST: directory, VCHAN_DOMID })
+        assert.include((yield* failure).message, `VCHAN_DOMID=${VCHAN_DOMID}`)
       }
     }))
 
