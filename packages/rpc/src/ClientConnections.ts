@@ -6,13 +6,13 @@
  * waiting call has failed, and later ones fail at once.
  */
 import type { DomId } from "@vchan/xen"
-import { Context, Effect, Stream, SubscriptionRef } from "effect"
+import { type Array as Arr, Context, Deferred, Effect, Exit, Option, Pull, Stream, SubscriptionRef } from "effect"
 import { ClientCalls } from "./ClientCalls.ts"
 import type { ClientEngine } from "./ClientEngine.ts"
 import { ConnectionState } from "./ConnectionState.ts"
 import type { CallOptions, Calls, Method } from "./Contract.ts"
 import { Current as CurrentDeadline } from "./Deadline.ts"
-import { endedWithConnection, tries } from "./Idempotent.ts"
+import { mayRepeat, tries } from "./Idempotent.ts"
 import { longestTimer } from "./Keepalive.ts"
 import { DeadlineExceeded, VchanRpcError, type VchanRpcReason } from "./RpcError.ts"
 
@@ -20,11 +20,33 @@ import { DeadlineExceeded, VchanRpcError, type VchanRpcReason } from "./RpcError
 type Waiting = (outcome: Effect.Effect<void, VchanRpcReason>) => void
 
 /** What to do on a connection once it is open. */
-type Use<A> = (calls: ClientCalls) => Effect.Effect<A, VchanRpcError>
+type Use<A, R> = (calls: ClientCalls) => Effect.Effect<A, VchanRpcError, R>
+
+type Items = Arr.NonEmptyReadonlyArray<unknown>
+
+/** How long a connection is left alone that ended a call as one does that goes away. */
+const parting = "100 millis"
 
 /** By when a call must be over that begins now. */
 const deadlineOf = (context: Context.Context<never>, { timeout }: Method): number =>
   Math.min(Context.get(context, CurrentDeadline), performance.now() + timeout)
+
+/** Opens a stream up to its first items, which are undefined where it has none. */
+const begin = Effect.fnUntraced(function*(stream: Stream.Stream<unknown, VchanRpcError>) {
+  const rest = yield* Stream.toPull(stream)
+  const first = yield* Pull.catchDone(rest, () => Effect.undefined)
+  return [first, rest] as const
+})
+
+/** The first items, then the rest. */
+const after = (first: Items, rest: Pull.Pull<Items, VchanRpcError>): Pull.Pull<Items, VchanRpcError> => {
+  let isFirst = true
+  return Effect.suspend(() => {
+    if (!isFirst) return rest
+    isFirst = false
+    return Effect.succeed(first)
+  })
+}
 
 export class ClientConnections implements Calls<VchanRpcError> {
   readonly state: SubscriptionRef.SubscriptionRef<ConnectionState>
@@ -69,56 +91,50 @@ export class ClientConnections implements Calls<VchanRpcError> {
   }
 
   readonly unary = (method: Method, input: unknown, options: CallOptions): Effect.Effect<unknown, VchanRpcError> => {
-    const use: Use<unknown> = (calls) => calls.unary(method, input, options)
-    if (method.isIdempotent) {
-      return this.inTime(method, (end) => {
-        let left = tries
-        const attempt: Effect.Effect<unknown, VchanRpcError> = Effect.catchIf(
-          this.whenOpen(method, end, use),
-          (error) => --left > 0 && this.mayRepeat(error),
-          () => attempt
-        )
-        return attempt
-      })
-    }
+    const again = this.repeating(method, (calls) => calls.unary(method, input, options))
+    if (method.isIdempotent) return again
     return Effect.callback((resume) => {
-      if (this.isOpen) return this.calls.start(method, input, options, resume)
-      resume(this.inTime(method, (end) => this.whenOpen(method, end, use)))
+      if (this.isOpen) return this.calls.start(method, input, options, (end) => resume(this.unlessRefused(end, again)))
+      resume(again)
       return undefined
     })
   }
 
-  readonly stream = (method: Method, input: unknown, options: CallOptions): Stream.Stream<unknown, VchanRpcError> => {
-    const use: Use<Stream.Stream<unknown, VchanRpcError>> = (calls) => Effect.succeed(calls.stream(method, input, options))
-    return Stream.unwrap(Effect.withFiber(({ context }) => {
-      if (this.isOpen && !method.isIdempotent) return use(this.calls)
-      const end = deadlineOf(context, method)
-      let left = tries
-      let begun = !method.isIdempotent
-      const attempt: Stream.Stream<unknown, VchanRpcError> = Stream.unwrap(this.whenOpen(method, end, use)).pipe(
-        Stream.mapArray((items) => {
-          begun = true
-          return items
-        }),
-        Stream.catchIf((error) => !begun && --left > 0 && this.mayRepeat(error), () => attempt)
-      )
-      return Effect.succeed(end === Infinity ? attempt : Stream.provideService(attempt, CurrentDeadline, end))
-    }))
-  }
+  readonly stream = (method: Method, input: unknown, options: CallOptions): Stream.Stream<unknown, VchanRpcError> =>
+    Stream.unwrap(Effect.map(
+      this.repeating(method, (calls) => begin(calls.stream(method, input, options))),
+      ([first, rest]) => first === undefined ? Stream.empty : Stream.fromPull(Effect.succeed(after(first, rest)))
+    ))
 
   private get isOpen(): boolean {
-    return this.calls.engine.session.ended === undefined
+    const { draining, session } = this.calls.engine
+    return session.ended === undefined && !Deferred.isDoneUnsafe(draining)
   }
 
-  /** Runs what makes the call with the deadline that it has from now on, however often it is made. */
-  private inTime<A>(method: Method, call: (end: number) => Effect.Effect<A, VchanRpcError>): Effect.Effect<A, VchanRpcError> {
+  /** A call's end, or `again` where its server takes none any more, so that its handler has not run. */
+  private unlessRefused<A>(end: Effect.Effect<A, VchanRpcError>, again: Effect.Effect<A, VchanRpcError>): Effect.Effect<A, VchanRpcError> {
+    const isRefusal = (error: unknown) => this.isOurs(error) && error.reason._tag === "Draining"
+    // Traced calls end with an effect that is still to run.
+    if (!Exit.isExit(end)) return Effect.catchIf(end, isRefusal, () => again)
+    return Exit.isFailure(end) && Option.exists(Exit.findErrorOption(end), isRefusal) ? again : end
+  }
+
+  /** Makes the call with the deadline that it has from now on, as often as it may be made. */
+  private repeating<A, R>(method: Method, use: Use<A, R>): Effect.Effect<A, VchanRpcError, R> {
     return Effect.withFiber(({ context }) => {
       const end = deadlineOf(context, method)
-      return end === Infinity ? call(end) : Effect.provideService(call(end), CurrentDeadline, end)
+      let left = tries
+      const attempt: Effect.Effect<A, VchanRpcError, R> = Effect.catchIf(
+        this.whenOpen(method, end, use),
+        (error) => --left > 0 && this.isOurs(error) && mayRepeat(method, error.reason),
+        // What goes away has not always said so.
+        () => this.isOpen ? Effect.delay(attempt, parting) : attempt
+      )
+      return end === Infinity ? attempt : Effect.provideService(attempt, CurrentDeadline, end)
     })
   }
 
-  private whenOpen<A>(method: Method, end: number, use: Use<A>): Effect.Effect<A, VchanRpcError> {
+  private whenOpen<A, R>(method: Method, end: number, use: Use<A, R>): Effect.Effect<A, VchanRpcError, R> {
     return Effect.suspend(() =>
       this.isOpen
         ? use(this.calls)
@@ -154,10 +170,9 @@ export class ClientConnections implements Calls<VchanRpcError> {
     for (const settle of [...this.waiting]) settle(outcome)
   }
 
-  /** Whether the call failed because its connection ended. A service's own errors may be of that class, too: of another service's calls. */
-  private mayRepeat(error: VchanRpcError): boolean {
-    const isOurs = error instanceof VchanRpcError && error.domid === this.domid && error.service === this.service
-    return isOurs && endedWithConnection(error.reason)
+  /** Whether the error is of a call of this client. A service's own errors may be of that class, too: of calls of another service. */
+  private isOurs(error: unknown): error is VchanRpcError {
+    return error instanceof VchanRpcError && error.domid === this.domid && error.service === this.service
   }
 
   private error({ name }: Method, reason: VchanRpcReason): VchanRpcError {

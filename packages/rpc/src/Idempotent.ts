@@ -22,6 +22,16 @@ export const Idempotent: Context.Reference<boolean> = Context.Reference<boolean>
 /** How often such a call is made at most: one that brings its server down must not do so for ever. */
 export const tries = 5
 
-/** Whether the call ended with its connection, not by itself. */
-export const endedWithConnection = (reason: VchanRpcReason): boolean =>
-  reason._tag === "ConnectionLost" || reason._tag === "PeerSilent" || reason._tag === "Interrupted"
+/** Whether a call that failed so may be made again: its handler did not run, or may run twice. */
+export const mayRepeat = ({ isIdempotent }: { readonly isIdempotent: boolean }, reason: VchanRpcReason): boolean => {
+  switch (reason._tag) {
+    case "Draining":
+      return true
+    case "ConnectionLost":
+    case "PeerSilent":
+    case "Interrupted":
+      return isIdempotent
+    default:
+      return false
+  }
+}

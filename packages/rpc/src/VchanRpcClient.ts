@@ -21,7 +21,7 @@ import { clientOf, methodsOf, type Plain } from "./Contract.ts"
 import type { KeepaliveOptions } from "./Keepalive.ts"
 import type { LimitOptions } from "./Limits.ts"
 import { defaultReconnect, type Reconnect } from "./reconnection.ts"
-import { ConnectFailed, ConnectionLost, VchanRpcError } from "./RpcError.ts"
+import { ConnectFailed, ConnectionLost, Draining, VchanRpcError } from "./RpcError.ts"
 import { servicePath } from "./ServicePath.ts"
 
 /** Which service to call. */
@@ -138,12 +138,20 @@ export const connect = <Rpcs extends Rpc.Any>(
 
     /** Waits for the end of a connection, and makes another one; fails where there will be none. */
     const another = Effect.fnUntraced(function*(engine: ClientEngine) {
-      const error = yield* Deferred.await(engine.ended)
+      const draining = Effect.as(Deferred.await(engine.draining), failed(new Draining()))
+      const error = yield* Effect.raceFirst(draining, Deferred.await(engine.ended))
       if (reconnect === false) return yield* error
-      let attempts = 0
-      const attempt = Effect.suspend(() => attempts++ === 0 ? Effect.fail(error) : open("fail"))
+      if (error.reason._tag === "Draining") yield* SubscriptionRef.set(state, ConnectionState.Draining())
+      let isFirst = true
+      const attempt = Effect.suspend(() => {
+        if (!isFirst) return open("fail")
+        isFirst = false
+        return Effect.fail(error)
+      })
       const next = yield* attempt.pipe(
-        Effect.tapError((error) => SubscriptionRef.set(state, ConnectionState.Connecting({ error }))),
+        Effect.tapError((failure) =>
+          failure.reason._tag === "Draining" ? Effect.void : SubscriptionRef.set(state, ConnectionState.Connecting({ error: failure }))
+        ),
         Effect.retry(reconnect)
       )
       yield* connections.open(next)

@@ -4,7 +4,7 @@ import { MemoryXen } from "@vchan/xen"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schedule, Schema, Scope, Stream } from "effect"
 import { Rpc, type RpcClient, RpcGroup } from "effect/rpc"
 import { type ConnectionState, Deadline, Idempotent, VchanRpcClient, VchanRpcError, VchanRpcServer } from "../src/index.ts"
-import { until } from "./support/rawPeer.ts"
+import { turns, until } from "./support/rawPeer.ts"
 
 const Group = RpcGroup.make(
   Rpc.make("Which", { success: Schema.Int }),
@@ -14,6 +14,8 @@ const Group = RpcGroup.make(
   Rpc.make("Quick", { success: Schema.Int }).annotate(Deadline.Timeout, "50 millis"),
   Rpc.make("Crash").annotate(Idempotent, true),
   Rpc.make("Watch", { payload: { until: Schema.Int }, success: Schema.Int, stream: true }).annotate(Idempotent, true),
+  Rpc.make("Numbers", { success: Schema.Int, stream: true }),
+  Rpc.make("Hold", { success: Schema.Int }),
   Rpc.make("Ticks", { success: Schema.Int, stream: true })
 )
 
@@ -25,7 +27,7 @@ const options = { domain: 5, service: "test", reconnect: soon }
 /** Domain 5 serves, and may be killed and started again; how often it was, its handlers know. */
 const makeWorld = Effect.gen(function*() {
   const host = yield* MemoryXen.make()
-  const log = { starts: 0, calls: 0, crash: () => {} }
+  const log = { starts: 0, calls: 0, crash: () => {}, gate: yield* Deferred.make<void>() }
   let serving: Fiber.Fiber<unknown, unknown> | undefined
   /** Answers once it was started often enough. */
   const answer = ({ until }: { readonly until: number }) =>
@@ -53,6 +55,12 @@ const makeWorld = Effect.gen(function*() {
         payload.until === 0 ? Stream.make(log.starts) : Stream.empty,
         Stream.fromEffect(answer(payload.until === 0 ? { until: Infinity } : payload))
       ),
+    Numbers: () => Stream.rechunk(Stream.range(1, 3), 1),
+    Hold: () =>
+      Effect.suspend(() => {
+        log.calls++
+        return Effect.as(Deferred.await(log.gate), log.starts)
+      }),
     Ticks: () => Stream.concat(Stream.make(1), Stream.never)
   })
   const start = Effect.gen(function*() {
@@ -69,8 +77,10 @@ const makeWorld = Effect.gen(function*() {
     yield* Deferred.await(ready)
   })
   const kill = Effect.suspend(() => Effect.andThen(host.kill(5), serving === undefined ? Effect.void : Fiber.interrupt(serving)))
+  /** Ends it in peace. */
+  const stop = Effect.suspend(() => serving === undefined ? Effect.void : Fiber.interrupt(serving))
   yield* start
-  return { host, log, start, kill, restart: Effect.andThen(kill, start) }
+  return { host, log, start, kill, stop, restart: Effect.andThen(kill, start) }
 })
 
 const reasonOf = (error: unknown): string => {
@@ -167,6 +177,59 @@ describe("A client whose server restarts", () => {
       assert.deepStrictEqual(tags.filter((tag, index) => tag !== tags[index - 1]), ["Open", "Connecting", "Open", "Lost"])
       const first = seen[1]
       assert.strictEqual(first?._tag === "Connecting" && first.error.reason._tag, "ConnectionLost")
+    })))
+})
+
+describe("A client whose server ends in peace", () => {
+  it.live("gets the answers to what is in flight, while new calls wait for the next server", () =>
+    inSeven(Effect.fnUntraced(function*({ log, start, stop }) {
+      const { changes, client, state } = yield* VchanRpcClient.connect(Group, options)
+      const held = yield* Effect.forkChild(client.Hold())
+      yield* until(() => log.calls === 1 || undefined)
+      const stopping = yield* Effect.forkChild(stop)
+      yield* Stream.runHead(Stream.filter(changes, ({ _tag }) => _tag === "Draining"))
+      const waiting = yield* Effect.forkChild(client.Which())
+      yield* Deferred.succeed(log.gate, undefined)
+      assert.strictEqual(yield* Fiber.join(held), 1)
+      yield* Fiber.join(stopping)
+      yield* start
+      assert.strictEqual(yield* Fiber.join(waiting), 2)
+      assert.strictEqual((yield* state)._tag, "Open")
+    })))
+
+  it.live("loses no call at all over three restarts, idempotent or not, streams included", () =>
+    inSeven(Effect.fnUntraced(function*({ start, stop }) {
+      const client = yield* VchanRpcClient.make(Group, options)
+      let over = false
+      const seen = new Set<number>()
+      const call = Effect.gen(function*() {
+        while (!over) {
+          seen.add(yield* client.Which())
+          assert.deepStrictEqual(yield* Stream.runCollect(client.Numbers()), [1, 2, 3])
+          yield* turns(1)
+        }
+      })
+      const calling = yield* Effect.forkChild(Effect.all(Array.from({ length: 20 }, () => call), { concurrency: "unbounded" }))
+      for (let times = 1; times <= 4; times++) {
+        yield* until(() => seen.has(times) || undefined)
+        if (times < 4) yield* Effect.andThen(stop, start)
+      }
+      over = true
+      yield* Fiber.join(calling)
+      assert.deepStrictEqual([...seen], [1, 2, 3, 4])
+    })))
+
+  it.live("makes no call on it any more, though it shall not connect again", () =>
+    inSeven(Effect.fnUntraced(function*({ log, stop }) {
+      const { changes, client } = yield* VchanRpcClient.connect(Group, { ...options, reconnect: false })
+      const held = yield* Effect.forkChild(client.Hold())
+      yield* until(() => log.calls === 1 || undefined)
+      const stopping = yield* Effect.forkChild(stop)
+      yield* Stream.runDrain(changes)
+      assert.strictEqual(reasonOf(yield* Effect.flip(client.Which())), "Draining")
+      yield* Deferred.succeed(log.gate, undefined)
+      assert.strictEqual(yield* Fiber.join(held), 1)
+      yield* Fiber.join(stopping)
     })))
 })
 
