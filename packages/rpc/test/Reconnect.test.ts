@@ -200,10 +200,10 @@ describe("A client whose server ends in peace", () => {
   it.live("loses no call at all over three restarts, idempotent or not, streams included", () =>
     inSeven(Effect.fnUntraced(function*({ start, stop }) {
       const client = yield* VchanRpcClient.make(Group, options)
-      let over = false
+      const over = { now: false }
       const seen = new Set<number>()
       const call = Effect.gen(function*() {
-        while (!over) {
+        while (!over.now) {
           seen.add(yield* client.Which())
           assert.deepStrictEqual(yield* Stream.runCollect(client.Numbers()), [1, 2, 3])
           yield* turns(1)
@@ -214,7 +214,7 @@ describe("A client whose server ends in peace", () => {
         yield* until(() => seen.has(times) || undefined)
         if (times < 4) yield* Effect.andThen(stop, start)
       }
-      over = true
+      over.now = true
       yield* Fiber.join(calling)
       assert.deepStrictEqual([...seen], [1, 2, 3, 4])
     })))
