@@ -34,7 +34,7 @@ export const emulatedHost = Effect.fnUntraced(function*(hear: Hear) {
   const host = yield* run("host", hear, env, "vchan", "host")
   const start = (name: string, file: string, words: ReadonlyArray<string> = [], more: Record<string, string> = {}) =>
     run(name, hear, { ...env, ...more }, "node", file, ...words)
-  return { start, stop: host.stop }
+  return { directory, start, stop: host.stop }
 })
 
 /** A host, and how programs are started on it. */
