@@ -15,7 +15,7 @@ import { Effect, Layer } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
 import type { Plain } from "./Contract.ts"
 import { type Served, serveGroup, type ServeOptions } from "./serveGroup.ts"
-import { relativeServicePath } from "./ServicePath.ts"
+import { relativeServicePath, serviceIndex } from "./ServicePath.ts"
 
 /** How a service is served, and to whom. */
 export interface Options extends ServeOptions {
@@ -26,7 +26,7 @@ export interface Options extends ServeOptions {
 }
 
 /**
- * Serves the group for as long as the Layer lives, at `data/rpc/<service>` in this domain's tree.
+ * Serves the group for as long as the Layer lives, at `data/rpc/<service>` in this domain's tree, and announces it to its clients.
  *
  * Fails with what XenStore refuses. What one client does wrong ends that client's connection at most, and is logged as a warning; a
  * handler's defect is logged as an error.
@@ -50,7 +50,13 @@ export const layer = <Rpcs extends Rpc.Any>(
   Layer.effectDiscard(Effect.gen(function*() {
     const path = relativeServicePath(options.service)
     const handler = yield* serveGroup<Rpcs>(group, options)
-    const listener = yield* Listener.make({ path, clients: options.clients, maxPerDomain: options.maxPerDomain, handler })
+    const listener = yield* Listener.make({
+      path,
+      index: serviceIndex,
+      clients: options.clients,
+      maxPerDomain: options.maxPerDomain,
+      handler
+    })
     yield* Effect.forkScoped(
       Effect.flatMap(listener.ended, (error) => Effect.logError(`${options.service} takes no more clients: ${error.message}`))
     )

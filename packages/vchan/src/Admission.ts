@@ -11,7 +11,7 @@
  * owned by it, and the owner is the caller, whatever the value says. The request stays for as long as the connection does, and goes with its
  * owner's domain: so the server learns of that.
  */
-import { type DomId, type Permissions, XenStore, type XenStoreError } from "@vchan/xen"
+import { type DomId, type Permissions, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
 import { Effect } from "effect"
 import { isUnseen } from "./Advert.ts"
 import { transaction } from "./transaction.ts"
@@ -38,6 +38,10 @@ export const crowded = 1000
 
 /** Nobody but the owner may do anything. */
 export const closed = (owner: DomId): Permissions => [{ domid: owner, access: "n" }]
+
+/** Makes a directory, or gives one that is there already these permissions. */
+export const makeDirectory = (store: XenStoreAccess, path: string, permissions: Permissions): Effect.Effect<void, XenStoreError> =>
+  Effect.andThen(store.makeDirectory(path), store.setPermissions(path, permissions))
 
 const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 

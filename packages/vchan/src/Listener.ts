@@ -24,11 +24,13 @@ import {
   closed,
   crowded,
   isRequestId,
+  makeDirectory,
   randomId,
   requestsDirectory,
   serviceDirectory
 } from "./Admission.ts"
 import { isRefusal, isUnseen, readKey, readmitInterval } from "./Advert.ts"
+import { announce, type Announcement, announcementOf, withdraw } from "./Announcement.ts"
 import { asVchanError } from "./asVchanError.ts"
 import { offer, ordersFor } from "./Handshake.ts"
 import { inTime } from "./inTime.ts"
@@ -36,12 +38,15 @@ import { transaction } from "./transaction.ts"
 import type { Vchan } from "./Vchan.ts"
 import { DomainGone, type VchanError } from "./VchanError.ts"
 
+export { announced } from "./Announcement.ts"
 export { connect, type ConnectOptions } from "./Connect.ts"
 
 /** What to serve, and whom. */
 export interface ListenerOptions<R> {
   /** The service's directory in the server's own tree: `data/rpc/echo`. It belongs to the listener. */
   readonly path: string
+  /** The directory in the server's own tree that lists such services to those who may connect: none where nothing is said. */
+  readonly index?: string | undefined
   /** Which domains may connect; others cannot even see that there is something. */
   readonly clients: "any" | ReadonlyArray<DomId>
   /** The least sizes in bytes of each connection's rings, at most 1 MiB; 256 KiB where nothing is said. */
@@ -83,7 +88,7 @@ export const make = <R>(
   options: ListenerOptions<R>
 ): Effect.Effect<Listener, VchanError, GrantTable | EventChannel | XenStore | Scope.Scope | R> =>
   Effect.gen(function*() {
-    const { clients, connectTimeout = "5 seconds", handler, leftMin, maxPerDomain = 16, rightMin } = options
+    const { clients, connectTimeout = "5 seconds", handler, index, leftMin, maxPerDomain = 16, rightMin } = options
     if (!Number.isInteger(maxPerDomain) || maxPerDomain < 1) {
       return yield* Effect.die(new RangeError(`${maxPerDomain} is no number of connections to let a domain hold`))
     }
@@ -96,6 +101,7 @@ export const make = <R>(
     const requests = requestsDirectory(service)
     const answered = new Map<string, Answered>()
     const ending = yield* Deferred.make<VchanError>()
+    const announcement = index === undefined ? undefined : announcementOf(own, index, service, clients)
 
     const places = clients === "any"
       ? [{ domid: undefined, name: anybody, permissions: [{ domid: own, access: "b" }] satisfies Permissions }]
@@ -205,7 +211,7 @@ export const make = <R>(
       return path.startsWith(`${requests}/`) && place !== undefined && id !== undefined ? look(place, id) : lookAtAll
     }
 
-    yield* Effect.mapError(hold(service, own, places.map(({ name }) => name), openPlaces), failed)
+    yield* Effect.mapError(hold(service, own, places.map(({ name }) => name), openPlaces, announcement), failed)
     const connections = yield* FiberSet.make<void>()
     yield* store.watch(requests).pipe(
       Stream.runForEach((path) => Effect.catchIf(changed(path), isRefusal, (error) => Effect.logWarning(`at ${path}`, error))),
@@ -220,8 +226,12 @@ export const make = <R>(
     // As for a single server: the store forgets what was granted to a domain that did not exist then.
     const readmit = Effect.suspend(() => {
       const known = new Set(Array.from(answered.values(), ({ owner }) => owner))
-      const unknown = places.filter(({ domid }) => domid !== undefined && !known.has(domid))
-      return Effect.forEach(unknown, ({ name, permissions }) => Effect.ignore(store.setPermissions(`${requests}/${name}`, permissions)), {
+      const isUnknown = (domid: DomId | undefined) => domid !== undefined && !known.has(domid)
+      const directories = [
+        ...places.map(({ domid, name, permissions }) => ({ domid, path: `${requests}/${name}`, permissions })),
+        ...announcement?.places ?? []
+      ].filter(({ domid }) => isUnknown(domid))
+      return Effect.forEach(directories, ({ path, permissions }) => Effect.ignore(store.setPermissions(path, permissions)), {
         discard: true
       })
     })
@@ -234,7 +244,8 @@ const hold = Effect.fnUntraced(function*(
   service: string,
   own: DomId,
   names: ReadonlyArray<string>,
-  openPlaces: (store: XenStoreAccess) => Effect.Effect<void, XenStoreError>
+  openPlaces: (store: XenStoreAccess) => Effect.Effect<void, XenStoreError>,
+  announcement: Announcement | undefined
 ) {
   const store = yield* XenStore
   const token = yield* randomId
@@ -244,7 +255,9 @@ const hold = Effect.fnUntraced(function*(
     inTime(transaction(
       store,
       Effect.fnUntraced(function*(store) {
-        if (Option.contains(yield* readKey(store, key), token)) yield* store.remove(service)
+        if (!Option.contains(yield* readKey(store, key), token)) return
+        yield* store.remove(service)
+        if (announcement !== undefined) yield* withdraw(store, announcement)
       })
     ))
   )
@@ -260,12 +273,10 @@ const hold = Effect.fnUntraced(function*(
       const stale = (yield* store.directory(requests)).filter((name) => !names.includes(name))
       yield* Effect.forEach(stale, (name) => store.remove(`${requests}/${name}`), { discard: true })
       yield* openPlaces(store)
+      if (announcement !== undefined) yield* announce(store, announcement)
     })
   )
 })
-
-const makeDirectory = (store: XenStoreAccess, path: string, permissions: Permissions): Effect.Effect<void, XenStoreError> =>
-  Effect.andThen(store.makeDirectory(path), store.setPermissions(path, permissions))
 
 const seen = <A>(effect: Effect.Effect<A, XenStoreError>): Effect.Effect<Option.Option<A>, XenStoreError> =>
   effect.pipe(Effect.map(Option.some), Effect.catchIf(isUnseen, () => Effect.succeedNone))
