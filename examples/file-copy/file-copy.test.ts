@@ -1,0 +1,153 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { VchanRpcTest } from "@vchan/rpc"
+import { Deferred, Effect, Fiber, Queue, type Scope, Stream } from "effect"
+import { execFileSync } from "node:child_process"
+import { randomBytes } from "node:crypto"
+import * as fs from "node:fs"
+import { tmpdir } from "node:os"
+import { emulatedHost } from "../echo/processes.ts"
+import { Facts, Files } from "./contract.ts"
+import { download } from "./download.ts"
+import { filesIn } from "./handlers.ts"
+
+const temporaryDirectory: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => fs.mkdtempSync(`${tmpdir()}/file-copy-`)),
+  (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true }))
+)
+
+/** A served directory, the files beside it, and a client. */
+const world = Effect.gen(function*() {
+  const directory = yield* temporaryDirectory
+  const served = `${directory}/served`
+  fs.mkdirSync(served)
+  const files = yield* Effect.provide(VchanRpcTest.makeClient(Files), filesIn(served))
+  return { served, target: `${directory}/copy`, files }
+})
+
+const content = randomBytes(3_000_000)
+const nothing = () => {}
+
+const tagOf = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A, E>) => Effect.map(Effect.flip(effect), ({ _tag }) => _tag)
+
+describe("a served directory", () => {
+  it.live("gives what is in it, from any offset on", () =>
+    Effect.gen(function*() {
+      const { files, served } = yield* world
+      fs.writeFileSync(`${served}/some file.bin`, content)
+      assert.strictEqual((yield* files.Stat({ name: "some file.bin" })).size, content.length)
+      const pieces = yield* Stream.runCollect(files.Read({ name: "some file.bin", from: 1_000_000 }))
+      assert.isTrue(content.subarray(1_000_000).equals(Buffer.concat(pieces)))
+      assert.deepStrictEqual(yield* Stream.runCollect(files.Read({ name: "some file.bin", from: 1e12 })), [])
+    }).pipe(Effect.scoped))
+
+  it.live("gives nothing that is not: no paths, no links, no pipes, no directories", () =>
+    Effect.gen(function*() {
+      const { files, served } = yield* world
+      fs.writeFileSync(`${served}/../secret`, "secret")
+      fs.symlinkSync("../secret", `${served}/link`)
+      fs.symlinkSync("..", `${served}/up`)
+      fs.mkdirSync(`${served}/directory`)
+      execFileSync("mkfifo", [`${served}/pipe`])
+      for (const name of ["link", "up", "directory", "pipe", "absent"]) {
+        assert.strictEqual(yield* tagOf(files.Stat({ name })), "NoSuchFile", name)
+        assert.strictEqual(yield* tagOf(Stream.runDrain(files.Read({ name, from: 0 }))), "NoSuchFile", name)
+      }
+      // An honest client's own schema refuses these: what a hostile one sends meets the server's, which is the same.
+      for (const name of ["", ".", "..", "../secret", "up/secret", "/etc/passwd", "a/../../secret", ".hidden", "a\0b", "x".repeat(101)]) {
+        assert.isTrue((yield* Effect.exit(files.Stat({ name })))._tag === "Failure", name)
+      }
+    }).pipe(Effect.scoped))
+})
+
+describe("a copy", () => {
+  it.live("is the file, also an empty one", () =>
+    Effect.gen(function*() {
+      const { files, served, target } = yield* world
+      for (const bytes of [content, Buffer.alloc(0)]) {
+        fs.writeFileSync(`${served}/file`, bytes)
+        yield* download(files, "file", target, nothing)
+        assert.isTrue(fs.readFileSync(target).equals(bytes))
+        assert.isFalse(fs.existsSync(`${target}.part`))
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("that was interrupted goes on where it was", () =>
+    Effect.gen(function*() {
+      const { files, served, target } = yield* world
+      fs.writeFileSync(`${served}/file`, content)
+      const half = yield* Deferred.make<void>()
+      const copying = yield* Effect.forkChild(download(files, "file", target, (done) => {
+        if (done > 1_000_000) Deferred.doneUnsafe(half, Effect.void)
+      }))
+      yield* Deferred.await(half)
+      yield* Fiber.interrupt(copying)
+      assert.isFalse(fs.existsSync(target))
+      const steps: Array<number> = []
+      yield* download(files, "file", target, (done) => steps.push(done))
+      assert.isAbove(steps[0] ?? 0, 1_000_000)
+      assert.isTrue(fs.readFileSync(target).equals(content))
+    }).pipe(Effect.scoped))
+
+  it.live("of a file that became another meanwhile is thrown away", () =>
+    Effect.gen(function*() {
+      const { files, served, target } = yield* world
+      fs.writeFileSync(`${served}/file`, content)
+      fs.writeFileSync(`${target}.part`, "the beginning of another file")
+      assert.strictEqual(yield* tagOf(download(files, "file", target, nothing)), "NotTheFile")
+      assert.isFalse(fs.existsSync(target))
+      yield* download(files, "file", target, nothing)
+      assert.isTrue(fs.readFileSync(target).equals(content))
+    }).pipe(Effect.scoped))
+
+  it.live("of a server that does not stop to send does not fill the disk", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryDirectory
+      const files = yield* VchanRpcTest.makeClient(Files).pipe(Effect.provide(Files.toLayer({
+        Stat: () => Effect.succeed(new Facts({ size: 100_000, sha256: "" })),
+        Read: () => Stream.forever(Stream.make(new Uint8Array(60_000)))
+      })))
+      assert.strictEqual(yield* tagOf(download(files, "file", `${directory}/copy`, nothing)), "NotTheFile")
+      assert.deepStrictEqual(fs.readdirSync(directory), [])
+    }).pipe(Effect.scoped))
+})
+
+describe("the example", () => {
+  const file = (name: string): string => `${import.meta.dirname}/${name}.ts`
+
+  const hosted = Effect.gen(function*() {
+    const said = yield* Queue.unbounded<string>()
+    const host = yield* emulatedHost((name, line) => Queue.offer(said, `${name}: ${line}`))
+    /** Waits until something is said. */
+    const hear = (what: RegExp): Effect.Effect<void> =>
+      Effect.flatMap(Queue.take(said), (line) => what.test(line) ? Effect.void : hear(what))
+    return { host, hear }
+  })
+
+  const bounded = <A, E, R>(test: Effect.Effect<A, E, R>) => test.pipe(Effect.timeout("25 seconds"), Effect.provide(NodeServices.layer))
+
+  it.live("copies, is killed on the way, and copies the rest", () =>
+    bounded(Effect.scoped(Effect.gen(function*() {
+      const { hear, host } = yield* hosted
+      const demo = yield* host.start("demo", file("demo"))
+      yield* hear(/disk.img is in .*, and its checksum is right/)
+      assert.strictEqual(yield* demo.exitCode, 0)
+    }))))
+
+  it.live("a server that is killed and started again is gone on with", () =>
+    bounded(Effect.scoped(Effect.gen(function*() {
+      const { hear, host } = yield* hosted
+      const served = yield* temporaryDirectory
+      fs.writeFileSync(`${served}/file`, Buffer.concat(Array.from({ length: 50 }, () => content)))
+      const guest = host.start("guest", file("guest"), [served], { VCHAN_DOMID: "1" })
+      const first = yield* guest
+      const copying = yield* host.start("client", file("client"), ["1", "file", `${served}/copy`])
+      yield* hear(/[1-9]% of/)
+      yield* first.kill
+      assert.isFalse(fs.existsSync(`${served}/copy`))
+      yield* guest
+      yield* hear(/its checksum is right/)
+      assert.strictEqual(yield* copying.exitCode, 0)
+      assert.isTrue(fs.readFileSync(`${served}/copy`).equals(fs.readFileSync(`${served}/file`)))
+    }))))
+})

@@ -1,0 +1,31 @@
+/** Files as streams of bytes, and as what they hash to. What is opened is closed with its Scope. */
+import { Effect, type Scope, Stream } from "effect"
+import { createHash, type Hash } from "node:crypto"
+import { type FileHandle, open } from "node:fs/promises"
+
+/** How much of a file travels at once. */
+const piece = 64 * 1024
+
+/** Opens a file for as long as the Scope lives. Fails with what the system says. */
+export const opened = (path: string, flags: string | number): Effect.Effect<FileHandle, Error, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.tryPromise({ try: () => open(path, flags), catch: (error) => error instanceof Error ? error : new Error(String(error)) }),
+    (handle) => Effect.promise(() => handle.close())
+  )
+
+/** A file's bytes, from an offset on. */
+export const bytesOf = (handle: FileHandle, from: number): Stream.Stream<Uint8Array> =>
+  Stream.unfold(
+    from,
+    Effect.fnUntraced(function*(at) {
+      const { buffer, bytesRead } = yield* Effect.promise(() => handle.read(new Uint8Array(piece), 0, piece, at))
+      return bytesRead === 0 ? undefined : [buffer.subarray(0, bytesRead), at + bytesRead] as const
+    })
+  )
+
+/** The hash of what a file holds now; more may be added to it. */
+export const hashOf = Effect.fnUntraced(function*(handle: FileHandle): Effect.fn.Return<Hash> {
+  const hash = createHash("sha256")
+  yield* Stream.runForEach(bytesOf(handle, 0), (bytes) => Effect.sync(() => hash.update(bytes)))
+  return hash
+})

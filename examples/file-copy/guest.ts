@@ -1,0 +1,17 @@
+import { NodeRuntime } from "@effect/platform-node"
+import { VchanRpcServer } from "@vchan/rpc"
+import { ownDomid } from "@vchan/xen"
+import { Xen } from "@vchan/xen-linux"
+import { Console, Effect, Layer } from "effect"
+import { Files } from "./contract.ts"
+import { filesIn } from "./handlers.ts"
+
+const directory = process.argv[2] ?? "."
+
+VchanRpcServer.layer(Files, { service: "files", clients: "any" }).pipe(
+  Layer.tap(() => Effect.flatMap(ownDomid, (domid) => Console.log(`domain ${domid} serves the files in ${directory}`))),
+  Layer.provide(filesIn(directory)),
+  Layer.provide(Xen.layer),
+  Layer.launch,
+  NodeRuntime.runMain
+)
