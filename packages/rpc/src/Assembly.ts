@@ -27,6 +27,8 @@ interface Part {
   readonly flags: number
   readonly method: number
   readonly bytes: Uint8Array
+  /** What it takes of the budget. */
+  readonly charge: number
   length: number
 }
 
@@ -61,8 +63,11 @@ export class Assembly {
     return (flags & Flag.More) !== 0 || (this.parts.size > 0 && this.parts.get(id)?.type === type)
   }
 
-  /** Takes a segment: the whole body where it was the last, undefined where more follow, and the reason where it breaks the protocol. */
-  take(frame: Incoming): Uint8Array | string | undefined {
+  /**
+   * Takes a segment: the whole body where it was the last, undefined where more follow, and the reason where it breaks the protocol.
+   * `reserved` bytes are there for the message already, and none of the budget is used; where left out, none are.
+   */
+  take(frame: Incoming, reserved?: number): Uint8Array | string | undefined {
     const { body, flags, id, method, type } = frame
     const isLast = (flags & Flag.More) === 0
     let part = this.parts.get(id)
@@ -71,7 +76,7 @@ export class Assembly {
       this.drop(id)
       part = undefined
     }
-    if (part === undefined) return this.begin(frame)
+    if (part === undefined) return this.begin(frame, reserved)
     if (part.method !== method || part.flags !== (flags & ~Flag.More)) {
       return `the segments of the message ${id} differ in their headers`
     }
@@ -91,7 +96,7 @@ export class Assembly {
     const part = this.parts.size === 0 ? undefined : this.parts.get(id)
     if (part === undefined) return undefined
     this.parts.delete(id)
-    this.budget.used -= part.bytes.length
+    this.budget.used -= part.charge
     return part.type
   }
 
@@ -100,20 +105,24 @@ export class Assembly {
     for (const id of [...this.parts.keys()]) this.drop(id)
   }
 
-  private begin({ body, flags, id, method, type }: Incoming): string | undefined {
+  private begin({ body, flags, id, method, type }: Incoming, reserved: number | undefined): string | undefined {
     if (!cuttable.has(type)) return `a frame of type ${type} cut in segments`
     if (body.length <= totalLength) return `a first segment of ${body.length} bytes`
     const total = new DataView(body.buffer, body.byteOffset).getUint32(0, true)
-    const { budget, limit } = this
+    const { budget } = this
+    const limit = Math.min(this.limit, reserved ?? Infinity)
+    const charge = reserved === undefined ? total : 0
     if (total <= maxBody) return `a message of ${total} bytes cut in segments, which fits in one`
     if (total > limit) return `a message of ${total} bytes, over the limit of ${limit} bytes`
-    if (total > budget.limit - budget.used) return `a message of ${total} bytes, where ${budget.limit - budget.used} are left of the memory`
+    if (charge > budget.limit - budget.used) {
+      return `a message of ${total} bytes, where ${budget.limit - budget.used} are left of the memory`
+    }
     const first = body.subarray(totalLength)
     if (first.length >= total) return `a first segment longer than its message of ${total} bytes`
-    budget.used += total
+    budget.used += charge
     const bytes = new Uint8Array(total)
     bytes.set(first)
-    this.parts.set(id, { type, method, flags: flags & ~Flag.More, bytes, length: first.length })
+    this.parts.set(id, { type, method, flags: flags & ~Flag.More, bytes, charge, length: first.length })
     return undefined
   }
 }

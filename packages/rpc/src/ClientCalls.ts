@@ -3,7 +3,7 @@
  * whoever pulls it; both drop it when they end before it does.
  */
 import { Context, Effect, type Exit, Fiber, Stream, type Tracer } from "effect"
-import type { ClientCall } from "./ClientCall.ts"
+import { type ClientCall, newCall } from "./ClientCall.ts"
 import type { ClientEngine } from "./ClientEngine.ts"
 import type { Asked } from "./ClientEnvelope.ts"
 import type { CallOptions, Calls, Method } from "./Contract.ts"
@@ -14,6 +14,9 @@ import { clientSpan, isTraced } from "./Tracing.ts"
 
 /** Takes a unary call's one end. */
 export type Resume = (effect: Effect.Effect<unknown, VchanRpcError>) => void
+
+/** Stops the stream in the call's payload, and calls `done` when its finalizers have run. */
+const release = ({ upload }: ClientCall, done: () => void): void => upload === undefined ? done() : upload.end(done)
 
 export class ClientCalls implements Calls<VchanRpcError> {
   readonly engine: ClientEngine
@@ -46,11 +49,13 @@ export class ClientCalls implements Calls<VchanRpcError> {
   /** Gives what an interruption of the call has to do. */
   private call(method: Method, input: unknown, asked: Asked, resume: Resume): Effect.Effect<void> | undefined {
     // The failure codec has read the error: it is the method's own, which the client object's type tells.
-    const settle = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
+    const settled = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
+    // What the caller's own stream holds is released before the caller goes on.
+    const settle = method.upload === undefined ? settled : (exit: Exit.Exit<unknown, unknown>) => release(entry, () => settled(exit))
     const end = asked.options.discard === true ? FrameType.End : FrameType.Success
-    const entry: ClientCall = { method, end, id: 0, settle, stream: undefined, timer: undefined, isWanted: true, length: 0 }
+    const entry: ClientCall = newCall({ method, end, settle, stream: undefined })
     const refusal = this.engine.begin(entry, input, asked)
-    if (refusal === undefined) return Effect.sync(() => this.engine.drop(entry))
+    if (refusal === undefined) return this.dropping(entry)
     resume(refusal)
     return undefined
   }
@@ -58,14 +63,27 @@ export class ClientCalls implements Calls<VchanRpcError> {
   private openStream(method: Method, input: unknown, asked: Asked) {
     const { engine } = this
     const open = Effect.suspend(() => {
-      const stream = new StreamReceiver(engine.window, (count) => engine.credit(entry, count))
-      const { settle } = stream
-      const entry = { method, end: FrameType.End, id: 0, settle, stream, timer: undefined, isWanted: true, length: 0 }
-      return engine.begin(entry, input, asked) ?? Effect.succeed(entry)
+      const stream = new StreamReceiver(engine.options.limits.window, (count) => engine.credit(entry, count))
+      const settle = (exit: Exit.Exit<unknown, unknown>) => {
+        entry.upload?.stop()
+        stream.settle(exit)
+      }
+      const entry: ClientCall = newCall({ method, end: FrameType.End, settle, stream })
+      return engine.begin(entry, input, asked) ?? Effect.succeed({ entry, pull: stream.pull })
     })
     return Effect.map(
-      Effect.acquireRelease(open, (entry) => Effect.sync(() => engine.drop(entry))),
-      (entry) => Stream.fromPull(Effect.succeed(entry.stream.pull))
+      Effect.acquireRelease(open, ({ entry }) => this.dropping(entry)),
+      ({ pull }) => Stream.fromPull(Effect.succeed(pull))
     )
+  }
+
+  /** Ends the call on the caller's side; done when nothing of it is left here. */
+  private dropping(entry: ClientCall): Effect.Effect<void> {
+    return entry.upload === undefined
+      ? Effect.sync(() => this.engine.drop(entry))
+      : Effect.callback((resume) => {
+        this.engine.drop(entry)
+        release(entry, () => resume(Effect.void))
+      })
   }
 }

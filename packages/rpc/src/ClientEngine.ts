@@ -6,13 +6,14 @@
  * fail at once. An interrupted call leaves its id taken until the server has answered it, so both sides always agree on what is in flight.
  */
 import type { Vchan } from "@vchan/vchan"
-import { Array as Arr, Deferred, Effect, Exit, Result } from "effect"
+import { Deferred, Effect, Exit, Result, type Stream } from "effect"
 import type { ClientCall } from "./ClientCall.ts"
 import { codecsFor, type Negotiated } from "./ClientCodecs.ts"
 import { type Asked, seal } from "./ClientEnvelope.ts"
 import { exitOf } from "./ClientReply.ts"
+import { ClientUpload } from "./ClientUpload.ts"
 import type { Method, MethodCodecs } from "./Contract.ts"
-import { chunkCost, FrameType } from "./Frame.ts"
+import { chunkCost, creditOf, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello, type Hello } from "./Hello.ts"
 import type { Keepalive } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
@@ -30,6 +31,8 @@ import {
   type VchanRpcReason
 } from "./RpcError.ts"
 import { Session, type SessionHandler } from "./Session.ts"
+import { itemsOf } from "./StreamReceiver.ts"
+import { uploadCharge } from "./Upload.ts"
 
 /** What a client asks of a connection. */
 export interface ClientOptions {
@@ -53,7 +56,7 @@ export class ClientEngine implements SessionHandler {
   readonly greeted = Deferred.makeUnsafe<Hello>()
   readonly ended = Deferred.makeUnsafe<VchanRpcError>()
   readonly session: Session
-  private readonly options: ClientOptions
+  readonly options: ClientOptions
   private readonly indexes: ReadonlyMap<Method, number>
   /** The calls that the server has not ended. */
   private readonly pending = new Map<number, ClientCall>()
@@ -70,11 +73,6 @@ export class ClientEngine implements SessionHandler {
     // A client never stops reading, or two sides could wait for each other: what it has in flight bounds what can wait to be sent.
     const budget = { limit: memory, used: 0 }
     this.session = new Session({ vchan, service, keepalive, budget, memory: Infinity, highWater, mayStall: false })
-  }
-
-  /** What the server may send of a stream before its consumer takes. */
-  get window(): number {
-    return this.options.limits.window
   }
 
   /** Says Hello and waits for the server's. */
@@ -104,6 +102,10 @@ export class ClientEngine implements SessionHandler {
     switch (type) {
       case FrameType.Chunk:
         return entry.isWanted ? this.chunk(entry, body) : undefined
+      case FrameType.Credit:
+        return this.credited(entry, body)
+      case FrameType.Interrupt:
+        return entry.upload === undefined ? this.noUpload(entry) : entry.upload.stop()
       case FrameType.Success:
       case FrameType.Failure:
       case FrameType.Defect:
@@ -114,21 +116,29 @@ export class ClientEngine implements SessionHandler {
         }
         this.session.abandon(id)
         this.free(entry)
-        if (entry.isWanted) this.settle(entry, this.exit(entry, type, body))
+        if (entry.isWanted) this.settle(entry, exitOf(entry.method, this.codecsOf(entry.method), { type, body }, this.error(entry)))
         return
       default:
         return this.session.violation(`a server sent a frame of type ${type}`)
     }
   }
 
+  /** What a client may have in flight bounds what comes for it. */
+  roomFor(): undefined {
+    return undefined
+  }
+
   onRoom(): void {
-    for (const entry of this.pending.values()) if (entry.isWanted) entry.stream?.account(0)
+    for (const { isWanted, stream, upload } of this.pending.values()) {
+      if (isWanted) stream?.account(0)
+      upload?.resume()
+    }
   }
 
   onEnded(error: VchanRpcError): void {
     const entries = [...this.pending.values()]
     this.pending.clear()
-    for (const entry of entries) if (entry.isWanted) this.settle(entry, Exit.fail(this.error(entry)(error.reason)))
+    for (const entry of entries) if (entry.isWanted) this.settle(entry, this.fail(entry, error.reason))
     Deferred.doneUnsafe(this.ended, Effect.succeed(error))
   }
 
@@ -174,12 +184,20 @@ export class ClientEngine implements SessionHandler {
     } catch (defect) {
       return Effect.die(defect)
     }
+    let items: Stream.Stream<unknown, unknown> | undefined
+    if (method.upload !== undefined) {
+      if (asked.options.discard === true) return Effect.die(new Error(`${method.name} takes a stream, and cannot be called with discard`))
+      const parts = method.upload.split(payload)
+      payload = parts.rest
+      items = parts.stream
+    }
     const body = codecs.payload.encode(payload)
     if (Result.isFailure(body)) return Effect.die(new Error(`the payload of ${method.name} cannot be encoded: ${body.failure}`))
     const envelope = seal(method, asked, peer.maxHeaders)
     if (envelope !== undefined && "_tag" in envelope) return this.fail(entry, envelope)
-    const length = body.success.length + (envelope?.bytes.length ?? 0)
+    let length = body.success.length + (envelope?.bytes.length ?? 0)
     if (length > peer.maxMessage) return this.fail(entry, new MessageTooLarge({ what: "payload", length, limit: peer.maxMessage }))
+    if (items !== undefined) length += uploadCharge(peer)
     if (length > peer.memory - this.used) return this.fail(entry, new TooManyBytes({ what: "payload", length, limit: peer.memory }))
     while (this.pending.has(this.nextId)) this.nextId = (this.nextId + 1) >>> 0
     entry.id = this.nextId
@@ -187,14 +205,32 @@ export class ClientEngine implements SessionHandler {
     this.pending.set(entry.id, entry)
     entry.length = length
     this.used += length
+    if (items !== undefined && codecs.upload !== undefined) {
+      const onBroken = (why: Exit.Exit<never, MessageTooLarge>) => {
+        this.drop(entry)
+        entry.settle(Exit.mapError(why, this.error(entry)))
+      }
+      entry.upload = new ClientUpload({ items, asked, out: session.out, codecs: codecs.upload, peer, index, id: entry.id, onBroken })
+    }
+    const started = entry.upload && (() => entry.upload?.start())
     if (envelope === undefined) {
-      session.out.send(FrameType.Request, index, entry.id, body.success)
+      session.out.send(FrameType.Request, index, entry.id, body.success, started)
     } else {
       const { bytes, timeout } = envelope
-      session.out.sendEnveloped(index, entry.id, bytes, body.success)
       if (timeout !== Infinity) entry.timer = setTimeout(() => this.expire(entry, timeout), timeout)
+      session.out.sendEnveloped(index, entry.id, bytes, body.success, started)
     }
     return undefined
+  }
+
+  private credited(entry: ClientCall, body: Uint8Array): void {
+    const count = creditOf(body)
+    if (entry.upload === undefined || count === undefined) return this.noUpload(entry)
+    if (!entry.upload.credit(count)) this.session.violation(`a credit of ${count} for more than was sent`)
+  }
+
+  private noUpload({ method }: ClientCall): void {
+    this.session.violation(`a word on the items of a caller of ${method.name}, who gave none`)
   }
 
   private fail({ method }: ClientCall, reason: VchanRpcReason): Exit.Exit<never, VchanRpcError> {
@@ -205,14 +241,7 @@ export class ClientEngine implements SessionHandler {
   private expire(entry: ClientCall, allowedMillis: number): void {
     if (!entry.isWanted) return
     this.drop(entry)
-    entry.settle(Exit.fail(this.error(entry)(new DeadlineExceeded({ allowedMillis }))))
-  }
-
-  private exit(entry: ClientCall, type: number, body: Uint8Array): Exit.Exit<unknown, unknown> {
-    const codecs = this.codecsOf(entry.method)
-    if (type !== FrameType.Success) return exitOf(entry.method, codecs, { type, body }, this.error(entry))
-    const value = codecs.success.decode(body)
-    return Result.isSuccess(value) ? Exit.succeed(value.success) : this.fail(entry, new BadReply({ detail: value.failure }))
+    entry.settle(this.fail(entry, new DeadlineExceeded({ allowedMillis })))
   }
 
   private settle(entry: ClientCall, exit: Exit.Exit<unknown, unknown>): void {
@@ -225,6 +254,7 @@ export class ClientEngine implements SessionHandler {
     if (!entry.isWanted || this.pending.get(entry.id) !== entry) return
     clearTimeout(entry.timer)
     entry.isWanted = false
+    entry.upload?.stop()
     const { out } = this.session
     if (out.cancel(entry.id) === "whole") this.free(entry)
     else out.sendEmpty(FrameType.Interrupt, this.indexes.get(entry.method) ?? 0, entry.id)
@@ -247,15 +277,14 @@ export class ClientEngine implements SessionHandler {
   private chunk(entry: ClientCall, body: Uint8Array): void {
     const { method, stream } = entry
     if (stream === undefined) return this.session.violation(`items for the method ${method.name}, which has none`)
-    const items = this.codecsOf(method).success.decode(body)
-    if (Result.isSuccess(items) && Array.isArray(items.success) && Arr.isReadonlyArrayNonEmpty(items.success)) {
-      const cost = chunkCost(body.length, items.success.length)
-      if (stream.mayTake(cost)) return stream.take(items.success, cost)
-      return this.session.violation(`more items of ${method.name} than its window of ${stream.window} bytes takes`)
+    const items = itemsOf(this.codecsOf(method).success, body)
+    if (Result.isFailure(items)) {
+      this.drop(entry)
+      return entry.settle(this.fail(entry, new BadReply({ detail: items.failure })))
     }
-    const detail = Result.isFailure(items) ? items.failure : "a chunk without items"
-    this.drop(entry)
-    entry.settle(Exit.fail(this.error(entry)(new BadReply({ detail }))))
+    const cost = chunkCost(body.length, items.success.length)
+    if (stream.mayTake(cost)) return stream.take(items.success, cost)
+    this.session.violation(`more items of ${method.name} than its window of ${stream.window} bytes takes`)
   }
 
   private error({ method }: ClientCall) {

@@ -1,5 +1,5 @@
 /**
- * What a frame that ends a call otherwise than with a value means to its caller. Pure, and total over the server's bytes.
+ * What a frame that ends a call means to its caller. Pure, and total over the server's bytes.
  */
 import { Exit, Result, Schema } from "effect"
 import type { Method, MethodCodecs } from "./Contract.ts"
@@ -8,7 +8,7 @@ import { BadReply, CallRefusal, type VchanRpcError, type VchanRpcReason } from "
 
 const decodeRefusal = Schema.decodeUnknownResult(Schema.fromJsonString(CallRefusal))
 
-/** The exit that a frame of the type Failure, Defect, Refusal or End tells. `error` makes an error of this call. */
+/** The exit that the frame tells. `error` makes an error of this call. */
 export const exitOf = (
   method: Method,
   codecs: MethodCodecs,
@@ -18,6 +18,10 @@ export const exitOf = (
   const { body, type } = frame
   const bad = (detail: string) => Exit.fail(error(new BadReply({ detail })))
   switch (type) {
+    case FrameType.Success: {
+      const value = codecs.success.decode(body)
+      return Result.isSuccess(value) ? Exit.succeed(value.success) : bad(value.failure)
+    }
     case FrameType.End:
       return Exit.void
     case FrameType.Refusal: {

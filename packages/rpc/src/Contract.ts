@@ -11,20 +11,33 @@ import { Timeout } from "./Deadline.ts"
 import { Idempotent } from "./Idempotent.ts"
 import type { MethodShapes } from "./MethodShapes.ts"
 import { shapeOf } from "./shapeOf.ts"
+import { type Upload, uploadOf, type UploadSchemas } from "./Upload.ts"
+
+/** The codecs of the stream in a method's payload. */
+export interface UploadCodecs {
+  /** An array of items. */
+  readonly items: Codec
+  readonly failure: Codec
+}
 
 /** A method's codecs, all binary or all JSON. */
 export interface MethodCodecs {
+  /** Of a payload with a stream: the rest of it. */
   readonly payload: Codec
   /** The value of a unary call; an array of items of a stream. */
   readonly success: Codec
   /** The typed errors: the method's own, its stream's and its middlewares'. */
   readonly failure: Codec
+  /** Of the stream in its payload, if it has one. */
+  readonly upload: UploadCodecs | undefined
 }
 
 /** A method as the engines see it. */
 export interface Method {
   readonly name: string
   readonly isStream: boolean
+  /** The stream in its payload, if it has one. */
+  readonly upload: Upload | undefined
   /** Whether a call may be made again where nobody knows whether its handler ran. */
   readonly isIdempotent: boolean
   /** The milliseconds that a call may take where the caller says nothing shorter; Infinity for no limit. */
@@ -79,11 +92,32 @@ const refuse = (name: string, why: string): never => {
 // `Plain`, in the signatures of all that is public, lets no other schemas in.
 const plain = (schema: Schema.Top): PlainSchema => schema as PlainSchema
 
-const shapesOf = (stream: boolean, payload: PlainSchema, success: PlainSchema, error: PlainSchema): MethodShapes | undefined => {
+const shapesOf = (schemas: {
+  readonly stream: boolean
+  readonly payload: PlainSchema
+  readonly success: PlainSchema
+  readonly error: PlainSchema
+  readonly upload: UploadSchemas | undefined
+}): MethodShapes | undefined => {
+  const { error, payload, stream, success, upload } = schemas
   try {
-    return { stream, payload: shapeOf(payload), success: shapeOf(success), error: shapeOf(error) }
+    return {
+      stream,
+      payload: shapeOf(payload),
+      success: shapeOf(success),
+      error: shapeOf(error),
+      ...(upload === undefined ? {} : { upload: { item: shapeOf(plain(upload.item)), error: shapeOf(plain(upload.error)) } })
+    }
   } catch {
     return undefined
+  }
+}
+
+const uploadIn = (rpc: Rpc.AnyWithProps): UploadSchemas | undefined => {
+  try {
+    return uploadOf(rpc.payloadSchema)
+  } catch (error) {
+    return refuse(rpc._tag, error instanceof Error ? error.message : String(error))
   }
 }
 
@@ -93,22 +127,32 @@ const methodOf = (rpc: Rpc.AnyWithProps): Method => {
   if (stream !== undefined) errors.add(stream.error)
   for (const middleware of rpc.middlewares) errors.add(middleware.error)
   const options = Context.get(rpc.annotations, Rpc.ParseOptions)
-  const payload = plain(rpc.payloadSchema)
+  const upload = uploadIn(rpc)
+  const payload = plain(upload?.rest ?? rpc.payloadSchema)
   const success = stream === undefined ? plain(rpc.successSchema) : Schema.Array(plain(stream.success))
   const failure = Schema.Union(Array.from(errors, plain).filter(({ ast }) => ast._tag !== "Never"))
   const codecs = (make: typeof binary): MethodCodecs => ({
     payload: make(payload, options),
     success: make(success, options),
-    failure: make(failure, options)
+    failure: make(failure, options),
+    upload: upload && { items: make(Schema.Array(plain(upload.item)), options), failure: make(plain(upload.error), options) }
   })
+  const layouts = [payload, success, failure, ...upload === undefined ? [] : [plain(upload.item), plain(upload.error)]]
   try {
     return {
       name: rpc._tag,
       isStream: stream !== undefined,
+      upload: upload && { split: upload.split, join: upload.join },
       isIdempotent: Context.get(rpc.annotations, Idempotent),
       timeout: Duration.toMillis(Context.get(rpc.annotations, Timeout)),
-      fingerprint: [stream === undefined ? "unary" : "stream", ...[payload, success, failure].map(fingerprint)].join(" "),
-      shapes: shapesOf(stream !== undefined, payload, stream === undefined ? success : plain(stream.success), failure),
+      fingerprint: [stream === undefined ? "unary" : "stream", ...layouts.map(fingerprint)].join(" "),
+      shapes: shapesOf({
+        stream: stream !== undefined,
+        payload,
+        success: stream === undefined ? success : plain(stream.success),
+        error: failure,
+        upload
+      }),
       binary: codecs(binary),
       json: codecs(json),
       defect: json(plain(rpc.defectSchema), {}),

@@ -20,21 +20,21 @@ export const FrameType = {
   Goodbye: 2,
   /** Client: starts a call; the body is its payload. */
   Request: 3,
-  /** Client: the caller no longer wants the call. */
+  /** Client: the caller no longer wants the call. Server: the handler no longer wants the caller's stream. */
   Interrupt: 4,
-  /** Client: a u32 of stream bytes that were taken. */
+  /** A u32 of stream bytes that were taken. */
   Credit: 5,
   /** Server: the call's value. Ends the call. */
   Success: 6,
-  /** Server: the call's typed error. Ends the call. */
+  /** Server: the call's typed error. Ends the call. Client: the typed error of the caller's stream, which ends it. */
   Failure: 7,
   /** Server: the handler died; the body is what may be told. Ends the call. */
   Defect: 8,
   /** Server: the engine, not the handler, answers; the body tells why. Ends the call. */
   Refusal: 9,
-  /** Server: some items of a stream. */
+  /** Some items of a stream. */
   Chunk: 10,
-  /** Server: the stream is complete. Ends the call. */
+  /** The stream is complete. Server: ends the call. */
   End: 11,
   /** The sender asks whether the receiver lives. */
   Ping: 12,
@@ -63,6 +63,10 @@ export const countedHeaderLength = 8
 
 /** What a chunk takes of the window: its bytes, and one for each item, for there are items of no bytes. */
 export const chunkCost = (bytes: number, items: number): number => bytes + items
+
+/** What a Credit's body gives; undefined where it is none. */
+export const creditOf = (body: Uint8Array): number | undefined =>
+  body.length === 4 ? new DataView(body.buffer, body.byteOffset).getUint32(0, true) : undefined
 
 /** The length of a slab that frames are read or written in, at first and again when a longer one is no longer needed. */
 export const firstSlab = 8 * 1024

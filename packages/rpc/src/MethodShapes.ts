@@ -14,18 +14,29 @@ export interface MethodShapes {
   readonly success: Shape
   /** The typed errors. */
   readonly error: Shape
+  /** The stream in its payload, if it has one; `payload` is the rest then. */
+  readonly upload?: { readonly item: Shape; readonly error: Shape } | undefined
 }
 
-const Described = Schema.Struct({ stream: Schema.Boolean, payload: Schema.Unknown, success: Schema.Unknown, error: Schema.Unknown })
+const Described = Schema.Struct({
+  stream: Schema.Boolean,
+  payload: Schema.Unknown,
+  success: Schema.Unknown,
+  error: Schema.Unknown,
+  upload: Schema.optionalKey(Schema.Struct({ item: Schema.Unknown, error: Schema.Unknown }))
+})
 const decodeDescribed = Schema.decodeUnknownResult(Described)
 
 /** Reads what a peer tells of a method, whatever it is. */
 export const readMethodShapes = (json: unknown): Result.Result<MethodShapes, string> => {
   const described = decodeDescribed(json)
   if (Result.isFailure(described)) return Result.fail(described.failure.message)
-  const { error, payload, stream, success } = described.success
+  const { error, payload, stream, success, upload } = described.success
   return Result.gen(function*() {
-    return { stream, payload: yield* readShape(payload), success: yield* readShape(success), error: yield* readShape(error) }
+    const shapes = { stream, payload: yield* readShape(payload), success: yield* readShape(success), error: yield* readShape(error) }
+    return upload === undefined
+      ? shapes
+      : { ...shapes, upload: { item: yield* readShape(upload.item), error: yield* readShape(upload.error) } }
   })
 }
 
@@ -42,10 +53,21 @@ export const incompatibilityOf = (client: MethodShapes, server: MethodShapes): I
     const word = (stream: boolean) => (stream ? "a stream" : "one value")
     return { path: "success", client: word(client.stream), server: word(server.stream) }
   }
+  const uploads = uploadMismatch(client.upload, server.upload)
+  if (uploads !== undefined) return uploads
   const asked = mismatchOf("payload", client.payload, server.payload)
   if (asked !== undefined) return { path: asked.path, client: asked.written, server: asked.read }
   const answered = mismatchOf("success", server.success, client.success) ?? mismatchOf("error", orNone(server.error), orNone(client.error))
   return answered === undefined ? undefined : { path: answered.path, client: answered.read, server: answered.written }
+}
+
+const uploadMismatch = (client: MethodShapes["upload"], server: MethodShapes["upload"]): Incompatibility | undefined => {
+  if (client === undefined || server === undefined) {
+    const word = (upload: MethodShapes["upload"]) => (upload === undefined ? "no stream" : "a stream")
+    return client === server ? undefined : { path: "payload", client: word(client), server: word(server) }
+  }
+  const found = mismatchOf("stream", client.item, server.item) ?? mismatchOf("stream error", orNone(client.error), orNone(server.error))
+  return found && { path: found.path, client: found.written, server: found.read }
 }
 
 /** A call may end without an error, so errors that only one side knows leave something to call for. */

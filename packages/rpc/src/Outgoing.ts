@@ -75,26 +75,31 @@ export class Outgoing {
     this.outbox.setPeerMemory(peer.memory)
   }
 
-  /** Sends a message, whose bytes may be used again at once. Nothing happens after the end. */
-  send(type: number, method: number, id: number, body: Uint8Array): void {
+  /**
+   * Sends a message, whose bytes may be used again at once. Nothing happens after the end. `done` is called when no message of that id can go
+   * past it any more.
+   */
+  send(type: number, method: number, id: number, body: Uint8Array, done?: () => void): void {
     if (this.ended) return
-    if (body.length > longLength && this.greeted) return this.sendBig(type, method, id, body)
+    if (body.length > longLength && this.greeted) return this.sendBig(type, method, id, body, done)
     this.writer.frame(type, method, id, body)
     this.sendSoon()
+    done?.()
   }
 
   /** Sends a request with an envelope. */
-  sendEnveloped(method: number, id: number, envelope: Uint8Array, payload: Uint8Array): void {
+  sendEnveloped(method: number, id: number, envelope: Uint8Array, payload: Uint8Array, done?: () => void): void {
     const type = FrameType.Request
     if (envelope.length + payload.length > longLength) {
       const body = new Uint8Array(envelope.length + payload.length)
       body.set(envelope)
       body.set(payload, envelope.length)
-      return this.sendLong({ type, flags: Flag.Envelope, method, id, body, done: undefined })
+      return this.sendLong({ type, flags: Flag.Envelope, method, id, body, done })
     }
     if (this.ended) return
     this.writer.flagged(type, Flag.Envelope, method, id, envelope, payload)
     this.sendSoon()
+    done?.()
   }
 
   /** Sends a message whose bytes are left to this until `done`, which tells that the last of them has been handed on. */
@@ -197,12 +202,13 @@ export class Outgoing {
   }
 
   /** A long message goes straight to the ring where nothing waits and it needs no cutting, and is copied only where it has to wait. */
-  private sendBig(type: number, method: number, id: number, body: Uint8Array): void {
+  private sendBig(type: number, method: number, id: number, body: Uint8Array, done: (() => void) | undefined): void {
     const isFree = body.length <= maxBody && this.outbox.size === 0 && !this.blocked && !this.flushing
-    if (!isFree || !this.writer.drain(this.vchan)) return this.sendLong({ type, flags: 0, method, id, body: body.slice(), done: undefined })
+    if (!isFree || !this.writer.drain(this.vchan)) return this.sendLong({ type, flags: 0, method, id, body: body.slice(), done })
     this.pongWaits = false
     this.writer.through(this.vchan, { type, flags: 0, method, id, total: undefined, body })
     if (this.writer.length > 0) this.block()
+    done?.()
   }
 
   private block(): void {

@@ -88,7 +88,8 @@ export class MessageTooLarge extends Schema.TaggedError<MessageTooLarge>()("Mess
   limit: Schema.Int
 }) {
   override get message(): string {
-    return `the ${this.what} takes ${this.length} bytes, and the receiver takes ${this.limit}: raise its maxMessage, or send less at once`
+    const raise = this.what === "item" ? "maxMessage, and window for a stream that is sent to a server" : "maxMessage"
+    return `the ${this.what} takes ${this.length} bytes, and the receiver takes ${this.limit}: raise its ${raise}, or send less at once`
   }
 }
 

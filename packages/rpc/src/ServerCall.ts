@@ -9,6 +9,7 @@ import { Current as CurrentDeadline } from "./Deadline.ts"
 import { longestTimer } from "./Keepalive.ts"
 import { type CallRefusal, DeadlineExceeded } from "./RpcError.ts"
 import type { Target } from "./ServerTarget.ts"
+import type { ServerUpload } from "./ServerUpload.ts"
 import type { StreamSender } from "./StreamSender.ts"
 
 export class ServerCall {
@@ -19,6 +20,8 @@ export class ServerCall {
   /** What it takes of the memory that its client may use. */
   readonly charge: number
   readonly stream: StreamSender | undefined
+  /** What comes of the stream in its payload, if it has one. */
+  readonly upload: ServerUpload | undefined
   /** What the handler runs with. */
   readonly context: Context.Context<never>
   /** Why the engine interrupted the handler, if it was for a reason to tell. */
@@ -35,6 +38,7 @@ export class ServerCall {
     readonly target: Target
     readonly charge: number
     readonly stream: StreamSender | undefined
+    readonly upload: ServerUpload | undefined
     /** The milliseconds it may take; Infinity for no limit. */
     readonly timeout: number
   }) {
@@ -43,6 +47,7 @@ export class ServerCall {
     this.target = options.target
     this.charge = options.charge
     this.stream = options.stream
+    this.upload = options.upload
     const { target: { context }, timeout } = options
     if (timeout <= longestTimer) {
       this.context = Context.add(context, CurrentDeadline, performance.now() + timeout)
@@ -70,6 +75,19 @@ export class ServerCall {
     this.fiber?.interruptUnsafe()
   }
 
+  /** Nobody is there any more to hear of it: interrupts the handler, and one that cannot be need not wait for the client. */
+  abandon(): void {
+    this.stream?.stop()
+    this.upload?.close()
+    this.interrupt()
+  }
+
+  /** Room to send is there again. */
+  resume(): void {
+    this.stream?.resume()
+    this.upload?.resume()
+  }
+
   private fork(
     effect: Effect.Effect<unknown, unknown, Scope.Scope>,
     uninterruptible: boolean,
@@ -94,6 +112,7 @@ export class ServerCall {
 
   private end(exit: Exit.Exit<unknown, unknown>): void {
     if (this.timer !== undefined) clearTimeout(this.timer)
+    this.upload?.close()
     this.done?.(exit)
   }
 }

@@ -3,7 +3,6 @@
  */
 import { Deferred, Effect } from "effect"
 import type { Budget } from "./Assembly.ts"
-import type { CallRefusal } from "./RpcError.ts"
 import type { ServerCall } from "./ServerCall.ts"
 
 export class ServerCalls implements Iterable<ServerCall> {
@@ -53,8 +52,13 @@ export class ServerCalls implements Iterable<ServerCall> {
     return true
   }
 
-  interrupt(reason?: CallRefusal): void {
-    for (const call of [...this.attached.values(), ...this.detached]) call.interrupt(reason)
+  interrupt(): void {
+    for (const call of [...this.attached.values(), ...this.detached]) call.interrupt()
+  }
+
+  /** Nobody is there any more to hear of them. */
+  abandon(): void {
+    for (const call of [...this.attached.values(), ...this.detached]) call.abandon()
   }
 
   /** Waits until the last call is over. None may be added any more. */

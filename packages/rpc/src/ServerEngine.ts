@@ -11,9 +11,9 @@ import { Closed, type Vchan, VchanError } from "@vchan/vchan"
 import { Cause, Deferred, Effect, type Exit, Result } from "effect"
 import { Headers } from "effect/http"
 import type { Budget } from "./Assembly.ts"
-import type { CallFacts, ServedMethod } from "./Contract.ts"
+import type { CallFacts, ServedMethod, UploadCodecs } from "./Contract.ts"
 import { decodeEnvelope, type Envelope } from "./Envelope.ts"
-import { Flag, FrameType } from "./Frame.ts"
+import { creditOf, Flag, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello, entriesFor } from "./Hello.ts"
 import { type Keepalive, longestTimer } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
@@ -34,9 +34,11 @@ import { ServerAnswers } from "./ServerAnswers.ts"
 import { ServerCall } from "./ServerCall.ts"
 import { ServerCalls } from "./ServerCalls.ts"
 import { type Target, targetsOf } from "./ServerTarget.ts"
+import { ServerUpload } from "./ServerUpload.ts"
 import { Session, type SessionHandler } from "./Session.ts"
 import { StreamSender } from "./StreamSender.ts"
 import { isTraced, withServerSpan } from "./Tracing.ts"
+import { uploadCharge } from "./Upload.ts"
 
 /** What all connections of a server share. */
 export interface ServerOptions {
@@ -97,6 +99,10 @@ export class ServerEngine implements SessionHandler {
     switch (type) {
       case FrameType.Request:
         return flags === Flag.Envelope ? this.enveloped(this.peer, method, id, body) : this.request(this.peer, method, id, body, noEnvelope)
+      case FrameType.Chunk:
+      case FrameType.End:
+      case FrameType.Failure:
+        return this.uploaded(type, id, body)
       case FrameType.Interrupt:
         return this.interrupted(method, id)
       case FrameType.Credit:
@@ -108,12 +114,17 @@ export class ServerEngine implements SessionHandler {
     }
   }
 
+  /** Nobody wants the chunks of a call that is over. */
+  roomFor(id: number): number {
+    return this.calls.get(id)?.upload?.room ?? 0
+  }
+
   onRoom(): void {
-    for (const call of this.calls) call.stream?.resume()
+    for (const call of this.calls) call.resume()
   }
 
   onEnded(error: VchanRpcError): void {
-    this.calls.interrupt()
+    this.calls.abandon()
     Deferred.doneUnsafe(this.parted, Effect.void)
     Deferred.doneUnsafe(this.ended, Effect.succeed(error))
   }
@@ -152,7 +163,7 @@ export class ServerEngine implements SessionHandler {
   private interrupted(index: number, id: number): void {
     const abandoned = this.session.abandon(id)
     const call = this.calls.get(id)
-    if (call !== undefined) return call.interrupt()
+    if (call !== undefined) return call.abandon()
     // The call may have come in part only, or its reply may not have gone in whole.
     if (abandoned === FrameType.Request || this.session.out.cancel(id) !== undefined) this.answers.refuse(index, id, new Interrupted())
   }
@@ -180,7 +191,8 @@ export class ServerEngine implements SessionHandler {
     const { envelope, headersLength, payload } = decoded.success
     const limit = this.options.limits.maxHeaders
     if (headersLength > limit) return this.answers.refuse(index, id, new HeadersTooLarge({ limit }))
-    if (envelope.discard === true && this.table[index]?.method.isStream === true) {
+    const method = this.table[index]?.method
+    if (envelope.discard === true && (method?.isStream === true || method?.upload !== undefined)) {
       return this.session.violation("a stream that nobody wants")
     }
     this.request(peer, index, id, payload, envelope)
@@ -196,22 +208,25 @@ export class ServerEngine implements SessionHandler {
     const limit = this.options.limits.maxCalls
     if (this.calls.size >= limit) return this.answers.refuse(index, id, new TooManyCalls({ limit }))
     const { budget } = this
-    const { length } = body
+    const { codecs, method } = target
+    const length = body.length + (codecs.upload === undefined ? 0 : uploadCharge(this.options.limits))
     if (length > budget.limit - budget.used) {
       return this.answers.refuse(index, id, new TooManyBytes({ what: "payload", length, limit: budget.limit }))
     }
-    const payload = target.codecs.payload.decode(body)
+    const payload = codecs.payload.decode(body)
     if (Result.isFailure(payload)) return this.answers.refuse(index, id, new BadPayload({ detail: payload.failure }))
-    const { codecs, method } = target
     const { answers, client } = this
     const { out } = this.session
     const stream = method.isStream
       ? new StreamSender({ out, codec: codecs.success, window: peer.window, limit: answers.limit, index, id })
       : undefined
     const timeout = Math.min(envelope.timeout ?? Infinity, this.options.maxTime)
-    const call = new ServerCall({ id, index, target, charge: length, stream, timeout })
+    const upload = codecs.upload === undefined ? undefined : this.openUpload(codecs.upload, index, id)
+    const value = upload === undefined || method.upload === undefined ? payload : method.upload.join(payload.success, upload.stream)
+    if (Result.isFailure(value)) return this.answers.refuse(index, id, new BadPayload({ detail: value.failure }))
+    const call = new ServerCall({ id, index, target, charge: length, stream, upload, timeout })
     this.calls.add(call)
-    const { effect, uninterruptible } = method.run(payload.success, {
+    const { effect, uninterruptible } = method.run(value.success, {
       client,
       id,
       headers: envelope.headers === undefined ? Headers.empty : Headers.fromInput(envelope.headers),
@@ -236,9 +251,39 @@ export class ServerEngine implements SessionHandler {
     this.part()
   }
 
+  private openUpload(codecs: UploadCodecs, index: number, id: number): ServerUpload {
+    const { out } = this.session
+    return new ServerUpload({
+      codecs,
+      window: this.options.limits.window,
+      credit: (cost) => {
+        if (out.isFull()) return false
+        out.sendNumber(FrameType.Credit, index, id, cost)
+        return true
+      },
+      onLeft: () => {
+        this.session.abandon(id)
+        out.sendEmpty(FrameType.Interrupt, index, id)
+      }
+    })
+  }
+
+  private uploaded(type: number, id: number, body: Uint8Array): void {
+    const call = this.calls.get(id)
+    // It may have ended while this was on its way.
+    if (call === undefined) return
+    const { upload } = call
+    if (upload === undefined) return this.session.violation("items for a call that takes none")
+    const wrong = type === FrameType.Chunk ? upload.chunk(body) : upload.end(type === FrameType.Failure ? body : undefined)
+    if (typeof wrong === "string") return this.session.violation(wrong)
+    if (wrong === undefined) return
+    upload.close()
+    call.interrupt(wrong)
+  }
+
   private credit(id: number, body: Uint8Array): void {
-    if (body.length !== 4) return this.session.violation("a credit is not 4 bytes long")
-    const count = new DataView(body.buffer, body.byteOffset).getUint32(0, true)
+    const count = creditOf(body)
+    if (count === undefined) return this.session.violation("a credit is not 4 bytes long")
     const call = this.calls.get(id)
     // The stream may have ended while the credit was on its way.
     if (call === undefined) return

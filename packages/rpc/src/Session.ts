@@ -31,6 +31,8 @@ import {
 export interface SessionHandler {
   /** A frame came. `body` is valid only during the call. */
   readonly onFrame: (type: number, method: number, id: number, body: Uint8Array, flags: number) => void
+  /** The bytes that are there already for a chunk of that call; 0 where nobody wants it, undefined where it takes of the budget. */
+  readonly roomFor: (id: number) => number | undefined
   /** There is room again, after `isFull` was true. */
   readonly onRoom: () => void
   /** The session ended. Called once. */
@@ -192,7 +194,9 @@ export class Session {
 
   private segment(): void {
     const { flags, id, method, type } = this.reader
-    const whole = this.assembly.take(this.reader)
+    const reserved = type === FrameType.Chunk ? this.handler?.roomFor(id) : undefined
+    if (reserved === 0) return
+    const whole = this.assembly.take(this.reader, reserved)
     if (typeof whole === "string") this.violation(whole)
     else if (whole !== undefined) this.handler?.onFrame(type, method, id, whole, flags)
   }

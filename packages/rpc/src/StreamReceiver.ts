@@ -1,13 +1,14 @@
 /**
- * The client's end of a server's stream: the items that have come and nobody has taken yet, and the credit for those that were.
+ * The receiving end of a stream: the items that have come and nobody has taken yet, and the credit for those that were.
  *
- * It belongs to the Scope of the stream that pulls it. What it holds is bounded: the server may have chunks of a cost of `window` outstanding,
+ * It belongs to the Scope of the stream that pulls it. What it holds is bounded: the sender may have chunks of a cost of `window` outstanding,
  * and one chunk more when less than a quarter of the window is. Credit goes back by quarters of the window, as the consumer takes.
  */
-import { type Array as Arr, Cause, Effect, Exit, type Pull } from "effect"
+import { Array as Arr, Cause, Effect, Exit, type Pull, Result } from "effect"
+import type { Codec } from "./Codec.ts"
 import type { VchanRpcError } from "./RpcError.ts"
 
-/** An error of the called method, which only the client object's type knows, or of the engine. */
+/** The stream's own error, which only the definition's type knows, or the engine's. */
 type Failure = VchanRpcError | Cause.Done
 
 type Items = Arr.NonEmptyReadonlyArray<unknown>
@@ -17,8 +18,16 @@ interface Chunk {
   readonly cost: number
 }
 
+/** The items of a chunk, or what is wrong with it. */
+export const itemsOf = (codec: Codec, body: Uint8Array): Result.Result<Items, string> =>
+  Result.flatMap(
+    codec.decode(body),
+    (items) =>
+      Array.isArray(items) && Arr.isReadonlyArrayNonEmpty<unknown>(items) ? Result.succeed(items) : Result.fail("a chunk without items")
+  )
+
 export class StreamReceiver {
-  /** The cost of chunks that the server may have outstanding. */
+  /** The cost of chunks that the sender may have outstanding. */
   readonly window: number
   private readonly credit: (count: number) => boolean
   private readonly chunks: Array<Chunk> = []
@@ -28,13 +37,13 @@ export class StreamReceiver {
   private outcome: Exit.Exit<never, Failure> | undefined = undefined
   private waiting: ((effect: Effect.Effect<Items, Failure>) => void) | undefined = undefined
 
-  /** `credit` tells the server that the consumer has taken chunks of that cost; false where it cannot now: then `account` tries again. */
+  /** `credit` tells the sender that the consumer has taken chunks of that cost; false where it cannot now: then `account` tries again. */
   constructor(window: number, credit: (count: number) => boolean) {
     this.window = window
     this.credit = credit
   }
 
-  /** Whether an honest server may send a chunk of that cost now. */
+  /** Whether an honest sender may send a chunk of that cost now. */
   mayTake(cost: number): boolean {
     return this.outstanding + cost <= this.window || this.outstanding < this.window / 4
   }
@@ -52,7 +61,7 @@ export class StreamReceiver {
     waiting(Effect.succeed(values))
   }
 
-  /** The stream ended on the server, or can give no more. What has come before is still given out. */
+  /** The stream ended at its sender, or can give no more. What has come before is still given out. */
   readonly settle = (exit: Exit.Exit<unknown, unknown>): void => {
     if (this.outcome !== undefined) return
     const outcome = Exit.isSuccess(exit) ? Exit.fail(Cause.Done()) : exit as Exit.Exit<never, Failure>

@@ -1,8 +1,8 @@
 /**
- * The server's end of a stream: encodes the handler's items, and lets the handler go on only while the client takes them.
+ * The sending end of a stream: encodes its items, and lets its producer go on only while the receiver takes them.
  *
- * It belongs to its call. At most one chunk waits in it, of no more than `longLength` bytes: an item that is longer waits as the handler gave it.
- * What was sent and not taken is bounded by the client's window, and what waits for the ring by the session's `highWater` and memory.
+ * It belongs to its call. At most one chunk waits in it, of no more than `longLength` bytes: an item that is longer waits as the producer gave it.
+ * What was sent and not taken is bounded by the receiver's window, and what waits for the ring by the session's `highWater` and memory.
  */
 import { Effect, Result } from "effect"
 import type { Codec } from "./Codec.ts"
@@ -19,11 +19,14 @@ export class StreamSender {
   private readonly id: number
   private outstanding = 0
   private waiting: (() => void) | undefined = undefined
+  private stopped = false
+  /** A long chunk is on its way. */
+  private sending = false
 
   constructor(options: {
     readonly out: Outgoing
     readonly codec: Codec
-    /** What the client takes before it gives credit. */
+    /** What the receiver takes before it gives credit. */
     readonly window: number
     /** The most bytes of a message. */
     readonly limit: number
@@ -39,9 +42,10 @@ export class StreamSender {
     this.id = options.id
   }
 
-  /** Sends the items; done when more may come. Dies with MessageTooLarge for an item that the client does not take. */
+  /** Sends the items; done when more may come. Dies with MessageTooLarge for an item that the receiver does not take. */
   readonly emit = (values: ReadonlyArray<unknown>): Effect.Effect<void> => {
     const { limit, window } = this
+    if (this.stopped) return Effect.void
     const encoded = this.codec.encode(values)
     if (Result.isFailure(encoded)) return Effect.die(new Error(`an item of the stream cannot be encoded: ${encoded.failure}`))
     const body = encoded.success
@@ -65,7 +69,7 @@ export class StreamSender {
     return this.send(body, cost)
   }
 
-  /** The client has taken chunks of that cost; false where it cannot have. */
+  /** The receiver has taken chunks of that cost; false where it cannot have. */
   credit(cost: number): boolean {
     if (cost > this.outstanding) return false
     this.outstanding -= cost
@@ -78,12 +82,20 @@ export class StreamSender {
     this.waiting?.()
   }
 
+  /** Nobody takes anything any more: what is on its way is taken back, and what is still emitted is dropped. */
+  stop(): void {
+    if (this.stopped) return
+    this.stopped = true
+    if (this.sending) this.out.cancel(this.id)
+    this.waiting?.()
+  }
+
   private wait(cost: number, long: number, next: () => Effect.Effect<void>): Effect.Effect<void> {
     return Effect.callback((resume) => {
       this.waiting = () => {
-        if (!this.maySend(cost, long)) return
+        if (!this.stopped && !this.maySend(cost, long)) return
         this.waiting = undefined
-        resume(next())
+        resume(this.stopped ? Effect.void : next())
       }
       this.resume()
       return Effect.sync(() => {
@@ -92,7 +104,7 @@ export class StreamSender {
     })
   }
 
-  // Less than a quarter of the window outstanding always lets one more chunk go: the client gives credit by quarters.
+  // Less than a quarter of the window outstanding always lets one more chunk go: the receiver gives credit by quarters.
   private maySend(cost: number, long: number): boolean {
     const { out, outstanding, window } = this
     return !out.isFull() && (outstanding + cost <= window || outstanding < window / 4) && (long === 0 || out.hasRoom(long))
@@ -107,11 +119,20 @@ export class StreamSender {
   /** The next chunk must not go past this one, so it is done only when this has gone in whole. */
   private sendLong(body: Uint8Array, cost: number): Effect.Effect<void> {
     return Effect.callback((resume) => {
-      this.outstanding += cost
       const { id, index, out } = this
-      out.sendLong({ type: FrameType.Chunk, flags: 0, method: index, id, body, done: () => resume(Effect.void) })
+      const done = () => {
+        this.sending = false
+        this.waiting = undefined
+        resume(Effect.void)
+      }
+      this.outstanding += cost
+      this.sending = true
+      this.waiting = () => this.stopped ? done() : undefined
+      out.sendLong({ type: FrameType.Chunk, flags: 0, method: index, id, body, done })
       return Effect.sync(() => {
-        out.cancel(id)
+        if (this.sending) out.cancel(id)
+        this.sending = false
+        this.waiting = undefined
       })
     })
   }
