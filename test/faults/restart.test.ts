@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { VchanRpcClient, type VchanRpcError } from "@vchan/rpc"
+import { Discovery, VchanRpcClient, type VchanRpcError } from "@vchan/rpc"
 import { EmulatedXen } from "@vchan/xen-linux"
-import { Effect, Fiber, Layer, Ref } from "effect"
+import { Effect, Fiber, Layer, Ref, Result } from "effect"
 import { until } from "../conformance/Backend.ts"
 import { Restarting } from "./contract.ts"
 import { startHost, startRestarting, untilReleased } from "./processes.ts"
@@ -78,6 +78,13 @@ describe("A guest that is killed and started again, thrice, under the calls of t
         assert.strictEqual(lost(hung), "ConnectionLost")
       }
       yield* (yield* Ref.get(current)).kill()
+      // What the dead process announced stays where its domain does, and misleads nobody.
+      const left = yield* Effect.provide(
+        Discovery.services({ domain: 5, timeout: "100 millis" }),
+        EmulatedXen.layer({ directory, domid: 11 })
+      )
+      const found = left.map(({ methods, service }) => [service, Result.isFailure(methods) && methods.failure.reason._tag])
+      assert.deepStrictEqual(found, livesOn ? [["restarting", "ConnectFailed"]] : [])
       if (!livesOn) yield* untilReleased(directory, 0)
     }).pipe(Effect.scoped))
 })

@@ -3,7 +3,7 @@
  */
 import { DomId, type Xen, type XenStoreError } from "@vchan/xen"
 import { EmulatedXen, Xen as FoundXen } from "@vchan/xen-linux"
-import { type Layer, Option } from "effect"
+import { type Layer, Option, Schema } from "effect"
 import { Flag } from "effect/cli"
 
 /** Where the emulated host is. */
@@ -21,6 +21,16 @@ export const domid = Flag.Int("domid").pipe(
   Flag.withSchema(DomId),
   Flag.optional
 )
+
+/** How long something may take. */
+export const timeout = (description: string) =>
+  Flag.String("timeout").pipe(
+    Flag.withAlias("t"),
+    Flag.withDescription(`${description}: a number and a unit, as in "500 millis" or "2 seconds"`),
+    Flag.withMetavar("duration"),
+    Flag.withSchema(Schema.DurationFromString),
+    Flag.optional
+  )
 
 /** This process as a process of that domain; where neither flag is given, of the domain that it finds itself in, of real Xen maybe. */
 export const domain = (flags: {

@@ -7,10 +7,12 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Data, Effect, Runtime } from "effect"
 import { CliConfig, CliError, Command, GlobalFlag } from "effect/cli"
+import { call } from "./call.ts"
 import { echo } from "./echo.ts"
 import { exec } from "./exec.ts"
 import { host } from "./host.ts"
 import { node } from "./node.ts"
+import { services } from "./services.ts"
 import { teardown } from "./untilStopped.ts"
 
 /** A failure that has been told on standard error. */
@@ -20,7 +22,7 @@ class Told extends Data.TaggedError("Told") {
 
 const vchan = Command.make("vchan").pipe(
   Command.withDescription("vchan between Xen domains, or between processes that play domains on an emulated host"),
-  Command.withSubcommands([Command.withSubcommands(host, [exec]), echo, node])
+  Command.withSubcommands([Command.withSubcommands(host, [exec]), services, call, echo, node])
 )
 
 /** Runs the command with this process's arguments, and exits with its code. */

@@ -20,7 +20,7 @@ describe("vchan", () => {
     Effect.gen(function*() {
       const { code, stdout } = yield* vchan("--help")
       expect(code).toBe(0)
-      expect(stdout).toMatch(/host .*\n.*echo .*\n.*node /)
+      expect(stdout).toMatch(/host .*\n.*services .*\n.*call .*\n.*echo .*\n.*node /)
     }))
 
   it.live("prints completions for the shell", () =>

@@ -1,0 +1,148 @@
+/**
+ * Calls one method of a service that is known by its own description alone, for `vchan call`.
+ *
+ * The connection belongs to the call: interrupting this ends the handler in the other domain.
+ */
+import { Deadline, Reflection, relativeServicePath, VchanRpcClient, VchanRpcError } from "@vchan/rpc"
+import type { DomId } from "@vchan/xen"
+import { Cause, Console, Duration, Effect, Option, Schema, Stdio, Stream } from "effect"
+import { OutputClosed } from "./pipe.ts"
+import { printable } from "./renderShape.ts"
+import { endAs } from "./untilStopped.ts"
+
+/** The call cannot be made as it was asked for. */
+export class CallMisuse extends Schema.TaggedError<CallMisuse>()("CallMisuse", {
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return printable(this.detail)
+  }
+}
+
+/** The call was made and ended otherwise than well: what to tell, and the exit code that says how. */
+class CallEnded extends Schema.TaggedError<CallEnded>()("CallEnded", {
+  text: Schema.String,
+  code: Schema.Literals([2, 3, 4, 5, 6])
+}) {}
+
+const endOf = (error: VchanRpcError): CallEnded => {
+  const text = `vchan: ${error.message}`
+  switch (error.reason._tag) {
+    case "DeadlineExceeded":
+      return new CallEnded({ text, code: 4 })
+    case "ConnectFailed":
+    case "ConnectionLost":
+    case "HandshakeRefused":
+    case "HandshakeTimeout":
+    case "PeerSilent":
+    case "ProtocolViolation":
+      return new CallEnded({ text, code: 5 })
+    default:
+      return new CallEnded({ text, code: 3 })
+  }
+}
+
+type AnySchema = Schema.Codec<unknown, unknown>
+
+/** A value as the JSON that its schema makes of it, in one line. */
+const line = (schema: AnySchema) => {
+  const encode = Schema.encodeUnknownSync(Schema.toCodecJson(schema))
+  return (value: unknown): string => JSON.stringify(encode(value))
+}
+
+const splitName = (name: string) =>
+  Effect.try({
+    try: () => {
+      const [service = "", ...method] = name.split(".")
+      relativeServicePath(service)
+      return { service, name: method.join(".") }
+    },
+    catch: (error) => new CallMisuse({ detail: `name what to call as service.method: ${error instanceof Error ? error.message : name}` })
+  })
+
+const readAll = Effect.gen(function*() {
+  const { stdin } = yield* Stdio.Stdio
+  return yield* Stream.mkString(Stream.decodeText(stdin))
+})
+
+/** The payload that the JSON tells, if the method takes it. */
+const parse = Effect.fnUntraced(function*(name: string, schema: AnySchema, text: string) {
+  const json = yield* Effect.try({
+    try: (): unknown => JSON.parse(text),
+    catch: (error) => new CallMisuse({ detail: `the payload is no JSON: ${error instanceof Error ? error.message : String(error)}` })
+  })
+  const decode = Schema.decodeUnknownEffect(Schema.toCodecJson(schema), { errors: "all", onExcessProperty: "error" })
+  return yield* Effect.mapError(decode(json), ({ message }) => {
+    const where = message.replaceAll(/\n +/g, " ").replaceAll("\n", "; ")
+    return new CallMisuse({ detail: `the payload is not what ${name} takes: ${where}` })
+  })
+})
+
+/** A method known by its description: its schemas, and its calls as streams of what they give. */
+const methodNamed = Effect.fnUntraced(function*(target: VchanRpcClient.Options, name: string) {
+  const { service } = target
+  const methods = yield* Reflection.describe(target)
+  const method = methods.find((method) => method.name === name)
+  if (method === undefined) {
+    const names = methods.map(({ name }) => name).join(", ")
+    return yield* new CallMisuse({ detail: `${service} has no method ${JSON.stringify(name)}${names === "" ? "" : `, but ${names}`}` })
+  }
+  const { streams, unary } = Reflection.groupsOf([method])
+  const one = unary.requests.get(name)
+  if (one !== undefined) {
+    const calls = Effect.map(
+      VchanRpcClient.make(unary, target),
+      (client) => (payload: unknown, options: CallOptions) => Stream.fromEffect(client[name]?.(payload, options) ?? Effect.never)
+    )
+    return { payload: one.payloadSchema, success: one.successSchema, error: one.errorSchema, calls }
+  }
+  const many = streams.requests.get(name)
+  if (many === undefined) return yield* new CallMisuse({ detail: `${service} does not tell the schemas of ${name}` })
+  const calls = Effect.map(
+    VchanRpcClient.make(streams, target),
+    (client) => (payload: unknown, options: CallOptions) => client[name]?.(payload, options) ?? Stream.never
+  )
+  return { payload: many.payloadSchema, ...many.successSchema, calls }
+})
+
+interface CallOptions {
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** How long connecting may take. */
+const patience = Duration.seconds(5)
+
+export const callMethod = Effect.fnUntraced(
+  function*(flags: {
+    readonly domain: DomId
+    readonly method: string
+    readonly payload: string
+    readonly header: Readonly<Record<string, string>>
+    readonly timeout: Option.Option<Duration.Duration>
+  }) {
+    const allowed = Option.getOrElse(flags.timeout, () => Duration.infinity)
+    const { name, service } = yield* splitName(flags.method)
+    const target = { domain: flags.domain, service, timeout: Duration.min(allowed, patience), reconnect: false } as const
+    const { calls, error, payload, success } = yield* Effect.catchTag(methodNamed(target, name), "VchanRpcError", (error) => endOf(error))
+    const value = yield* parse(name, payload, flags.payload === "-" ? yield* readAll : flags.payload)
+    const call = yield* Effect.mapError(calls, endOf)
+    const toJson = line(success)
+    const lines = call(value, { headers: flags.header }).pipe(
+      Stream.map(toJson),
+      Stream.catchCause((cause) => Stream.fail(endingOf(cause, line(error))))
+    )
+    const { stdout } = yield* Stdio.Stdio
+    const print = (text: string) =>
+      Effect.mapError(Stream.run(Stream.succeed(`${printable(text)}\n`), stdout({ endOnDone: false })), () => new OutputClosed())
+    yield* Deadline.within(Stream.runForEach(lines, print), allowed)
+  },
+  Effect.scoped,
+  Effect.catchTag("CallEnded", ({ code, text }) => Effect.andThen(Console.error(printable(text)), endAs(code)))
+)
+
+/** How a call ended, of which nothing more will come. */
+const endingOf = (cause: Cause.Cause<unknown>, toJson: (error: unknown) => string): CallEnded => {
+  const error = Cause.findErrorOption(cause)
+  if (Option.isNone(error)) return new CallEnded({ text: `vchan: the handler died: ${Cause.pretty(cause).split("\n")[0]}`, code: 6 })
+  return error.value instanceof VchanRpcError ? endOf(error.value) : new CallEnded({ text: toJson(error.value), code: 2 })
+}
