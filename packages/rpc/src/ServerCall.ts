@@ -77,9 +77,9 @@ export class ServerCall {
 
   /** Nobody is there any more to hear of it: interrupts the handler, and one that cannot be need not wait for the client. */
   abandon(): void {
+    this.interrupt()
     this.stream?.stop()
     this.upload?.close()
-    this.interrupt()
   }
 
   /** Room to send is there again. */

@@ -277,8 +277,8 @@ export class ServerEngine implements SessionHandler {
     const wrong = type === FrameType.Chunk ? upload.chunk(body) : upload.end(type === FrameType.Failure ? body : undefined)
     if (typeof wrong === "string") return this.session.violation(wrong)
     if (wrong === undefined) return
-    upload.close()
     call.interrupt(wrong)
+    upload.close()
   }
 
   private credit(id: number, body: Uint8Array): void {

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Schema, Stream } from "effect"
-import { Rpc, RpcGroup } from "effect/rpc"
+import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
 import * as fs from "node:fs"
 import { clientOver } from "../src/clientOver.ts"
 import { methodsOf } from "../src/Contract.ts"
@@ -14,7 +14,11 @@ import { type Frame, RawPeer, until } from "./support/rawPeer.ts"
 const Group = RpcGroup.make(
   Rpc.make("Say", { payload: { text: Schema.String }, success: Schema.String, error: Schema.Struct({ code: Schema.Int }) }),
   Rpc.make("Count", { payload: { to: Schema.Int }, success: Schema.Int, stream: true }),
-  Rpc.make("Wait")
+  Rpc.make("Wait"),
+  Rpc.make("Sum", {
+    payload: { numbers: RpcSchema.Stream(Schema.Int, Schema.Struct({ code: Schema.Int })) },
+    success: Schema.Int
+  })
 )
 /** As a peer tells them that knows no binary codec. */
 const plain = methodsOf(Group).map(({ name }) => ({ name, fingerprint: "" }))
@@ -25,7 +29,12 @@ const Live = Group.toLayer({
     return text === "die" ? Effect.die(new Error("dead")) : text === "fail" ? Effect.fail({ code: 7 }) : Effect.succeed(text)
   },
   Count: ({ to }) => Stream.range(1, to),
-  Wait: () => Effect.never
+  Wait: () => Effect.never,
+  Sum: ({ numbers }) =>
+    Stream.takeWhile(numbers, (number) => number >= 0).pipe(
+      Stream.runFold(() => 0, (sum, number) => sum + number),
+      Effect.catch(({ code }) => Effect.succeed(code))
+    )
 }).pipe(Layer.provideMerge(Logger.layer([])))
 
 /** The vectors of the page, by their names. */
@@ -81,6 +90,17 @@ describe("docs/PROTOCOL.md's vectors", () => {
       send(peer, "waiting request")
       send(peer, "interrupt")
       is("interrupted", yield* peer.typed(FrameType.Refusal, 8))
+      send(peer, "upload request")
+      send(peer, "upload chunk")
+      send(peer, "upload end")
+      is("upload answer", yield* peer.typed(FrameType.Success, 10))
+      send(peer, "failing upload request")
+      send(peer, "upload failure")
+      is("failing upload answer", yield* peer.typed(FrameType.Success, 11))
+      send(peer, "left upload request")
+      send(peer, "last upload chunk")
+      is("upload left", yield* peer.typed(FrameType.Interrupt, 12))
+      is("left upload answer", yield* peer.typed(FrameType.Success, 12))
       send(peer, "ping")
       is("pong", yield* peer.typed(FrameType.Pong))
       send(peer, "long request")
