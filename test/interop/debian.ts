@@ -46,6 +46,8 @@ export interface Debian {
   readonly peer: string
   /** The program of handles.c. */
   readonly handles: string
+  /** What xenstored runs with on plain Linux. */
+  readonly hypervisor: string
   readonly compile: (...args: ReadonlyArray<string>) => string
 }
 
@@ -74,6 +76,7 @@ const find = (): Debian => {
     shim: built("xenshim.so", [...sources, path.join(native, "xenshim.h")], "-shared", "-fPIC", "-pthread", "-ldl"),
     sources,
     peer: built("peer", [peerSource], ...against("xenvchan")),
+    hypervisor: built("hypervisor.so", [here("../model/hypervisor.c")], "-shared", "-fPIC", `-I${include}`, "-ldl"),
     handles: built("handles", [here("handles.c")], ...against("xengnttab"), "-lxenevtchn"),
     compile
   }

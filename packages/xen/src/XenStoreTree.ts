@@ -10,7 +10,7 @@
 import { type DomId, isDomId } from "./DomId.ts"
 import { defaultQuotas, type Quotas } from "./internal/Quotas.ts"
 import { StoreConnection, type StoreState } from "./internal/StoreConnection.ts"
-import { domainPath, permit } from "./internal/StoreNode.ts"
+import { domainPath, leaf, type NodePermission, permit } from "./internal/StoreNode.ts"
 import { Nodes, type Transaction } from "./internal/StoreNodes.ts"
 import { place, removeTree } from "./internal/storeOperations.ts"
 import { Watches } from "./internal/StoreWatches.ts"
@@ -51,7 +51,7 @@ export class XenStoreTree {
       domains: new Map(),
       quotas: { ...defaultQuotas, ...options?.quotas }
     }
-    for (const path of ["/", "/local", "/local/domain"]) place(this.#state.nodes, path, [permit(0, "n")], "")
+    this.#state.nodes.put("/", leaf([permit(0, "n")]))
     this.#add(0)
     this.#state.nodes.takeChanges()
   }
@@ -81,8 +81,8 @@ export class XenStoreTree {
   }
 
   /**
-   * A domain goes: with it its connections, its part of the tree, and every node that it owns anywhere, whatever is below. Nodes of others
-   * forget what they permitted it, open transactions will have to be redone, and domain 0's watches on `@releaseDomain` fire. Nothing happens
+   * A domain goes: with it its connections, its part of the tree, and every node that it owns anywhere, whatever is below. What nodes
+   * of others permitted it serves nobody any more, open transactions will have to be redone, and domain 0's watches on `@releaseDomain` fire. Nothing happens
    * where it is not there.
    */
   release(domid: DomId): void {
@@ -100,9 +100,10 @@ export class XenStoreTree {
     }
     for (const [path, node] of [...nodes.paths]) {
       const [owner, ...others] = node.permissions
-      const left = this.#state.rememberDomids ? others : others.filter((permission) => permission.domid !== domid)
       const kept = owner.domid === domid ? permit(0, owner.access) : owner
-      if (kept !== owner || left.length < others.length) nodes.put(path, { ...node, permissions: [kept, ...left] })
+      const lapses = ({ domid: named, ignored }: NodePermission) => named === domid && !ignored && !this.#state.rememberDomids
+      if (kept === owner && !others.some(lapses)) continue
+      nodes.put(path, { ...node, permissions: [kept, ...others.map((other) => lapses(other) ? { ...other, ignored: true } : other)] })
     }
     this.#fire("@releaseDomain")
   }
@@ -119,12 +120,13 @@ export class XenStoreTree {
   }
 
   #add(domid: DomId): void {
-    const { domains, nodes } = this.#state
+    const { domains, nodes, quotas } = this.#state
+    const toolstack = { domid: 0, nodes, quotas }
     const readable = domid === 0 ? [permit(0, "n")] as const : [permit(0, "n"), permit(domid, "r")] as const
     domains.set(domid, new Set())
-    place(nodes, domainPath(domid), readable, "")
-    place(nodes, `${domainPath(domid)}/domid`, readable, String(domid))
-    place(nodes, `${domainPath(domid)}/data`, [permit(domid, "n")], "")
+    place(toolstack, domainPath(domid), readable, "")
+    place(toolstack, `${domainPath(domid)}/domid`, readable, String(domid))
+    place(toolstack, `${domainPath(domid)}/data`, [permit(domid, "n")], "")
   }
 
   #fire(special: string): void {

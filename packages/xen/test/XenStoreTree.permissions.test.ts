@@ -122,7 +122,7 @@ describe("permissions", () => {
     dom1.chmod("data/x", "n1 b9")
     expect(client(9).read("/local/domain/1/data/x")).toBe("v")
     tree.release(9)
-    expect(dom1.permissions("data/x")).toBe("n1")
+    expect(dom1.permissions("data/x")).toBe("n1 b9")
     tree.introduce(9)
     expect(client(9).read("/local/domain/1/data/x")).toBe("EACCES")
   })

@@ -42,7 +42,7 @@ describe("quotas of a domain", () => {
     expect(dom1.write("data/a/z", "")).toBe("OK")
   })
 
-  it("are 128 watches of all its connections: E2BIG", () => {
+  it("are 128 watches of all its connections, and one more: E2BIG", () => {
     const { client, dom0, dom1 } = makeStore()
     const other = client(1)
     for (let index = 0; index < 64; index++) {
@@ -50,16 +50,16 @@ describe("quotas of a domain", () => {
       dom0.watch("/", `a${index}`)
       dom0.watch("/", `b${index}`)
     }
-    expect(dom1.watch("data", "one more")).toBe("E2BIG")
+    expect([dom1.watch("data", "one more"), dom1.watch("data", "two more")]).toEqual(["OK", "E2BIG"])
     expect(dom0.watch("/", "one more")).toBe("OK")
     other.session.close()
-    expect(dom1.watch("data", "one more")).toBe("OK")
+    expect(dom1.watch("data", "two more")).toBe("OK")
   })
 
-  it("are 10 open transactions: ENOSPC", () => {
+  it("are 10 open transactions, and one more: ENOSPC", () => {
     const { dom0, dom1 } = makeStore()
-    const ids = Array.from({ length: 10 }, () => dom1.start())
-    expect(new Set(ids).size).toBe(10)
+    const ids = Array.from({ length: 11 }, () => dom1.start())
+    expect(new Set(ids).size).toBe(11)
     expect(dom1.ask(Operation.TRANSACTION_START, [""])).toBe("ENOSPC")
     dom1.end(ids[0] ?? 0, "F")
     expect(dom1.start()).toBeGreaterThan(0)
@@ -75,9 +75,9 @@ describe("quotas of a domain", () => {
     expect(dom1.end(id)).toBe("ENOMEM")
   })
 
-  it("are 2048 bytes for a node: a header of 24, its permissions of 8, its value and its children's names: ENOSPC", () => {
+  it("are less than 2048 bytes for a node: a header of 24, its permissions of 8, its value and its children's names: ENOSPC", () => {
     const { dom0, dom1 } = makeStore()
-    const most = 2048 - 24 - 8
+    const most = 2047 - 24 - 8
     expect(dom1.write("data/x", "v".repeat(most + 1))).toBe("ENOSPC")
     expect(dom1.read("data/x")).toBe("ENOENT")
     expect(dom1.write("data/x", "v".repeat(most))).toBe("OK")
@@ -85,6 +85,13 @@ describe("quotas of a domain", () => {
     expect(dom1.chmod("data/x", "n1 r2")).toBe("ENOSPC")
     expect(dom1.write("data/x/y", "")).toBe("ENOSPC")
     expect(dom0.write("/local/domain/1/data/x", "v".repeat(4000))).toBe("OK")
+  })
+
+  it("of a node's size, once refused in a transaction, let that end with ENOMEM", () => {
+    const { dom1 } = makeStore()
+    const id = dom1.start()
+    expect([dom1.write("data/x", "v".repeat(2048), id), dom1.write("data/y", "v", id)]).toEqual(["ENOSPC", "OK"])
+    expect([dom1.end(id), dom1.read("data/y")]).toEqual(["ENOMEM", "ENOENT"])
   })
 
   it("are 5 permissions on a node: ENOSPC", () => {

@@ -243,14 +243,14 @@ describe("a request", () => {
     }
   })
 
-  it("whose path is not valid is EINVAL", () => {
+  it("whose path is not valid is EINVAL, but for UNWATCH, which finds no watch there: ENOENT", () => {
     const { dom0 } = makeStore()
     const paths = ["", "//", "/a/", "/a//b", "a b", "/ä", "@releaseDomain", `/${"a".repeat(3072)}`, "a".repeat(2049)]
     for (const path of paths) {
       const answers = [dom0.read(path), dom0.write(path, ""), dom0.makeDirectory(path), dom0.remove(path), dom0.directory(path)]
       answers.push(dom0.permissions(path), dom0.chmod(path, "n0"))
       expect(answers).toEqual(answers.map(() => "EINVAL"))
-      if (!path.startsWith("@")) expect([dom0.watch(path), dom0.unwatch(path)]).toEqual(["EINVAL", "EINVAL"])
+      if (!path.startsWith("@")) expect([dom0.watch(path), dom0.unwatch(path)]).toEqual(["EINVAL", "ENOENT"])
     }
     expect(dom0.write(`/${"a".repeat(3071)}`, "")).toBe("OK")
     expect(dom0.write("a".repeat(2048), "")).toBe("OK")

@@ -2,17 +2,20 @@
  * How much of the store a domain other than domain 0 may take up.
  */
 
-/** What one unprivileged domain may hold. An operation that would go over a limit does nothing and is answered with the errno named. */
+/**
+ * What one unprivileged domain may hold. An operation that would go over a limit does nothing and is answered with the errno named. C xenstored
+ * takes some of these numbers for one less or one more than their names say, and so does this.
+ */
 export interface Quotas {
   /** Nodes that it owns, wherever they are: ENOSPC. */
   readonly nodes: number
-  /** Watches, of all its connections together: E2BIG. */
+  /** Watches, of all its connections together, one more is had: E2BIG. */
   readonly watches: number
-  /** Transactions that are open at once, of all its connections together: ENOSPC. */
+  /** Transactions that are open at once, of all its connections together, one more is had: ENOSPC. */
   readonly transactions: number
   /** Nodes that one transaction may touch: ENOSPC, and ENOMEM at its end. */
   readonly transactionNodes: number
-  /** Bytes of a node that it changes, which are its value, the names of its children, 8 for each permission, and 24: ENOSPC. */
+  /** Bytes of a node that it changes, which are its value, the names of its children, 8 for each permission, and 24; it has to have fewer: ENOSPC. */
   readonly nodeSize: number
   /** Permissions that it may set on a node, the owner's among them: ENOSPC. */
   readonly permissions: number

@@ -11,8 +11,8 @@ import {
   encodeStrings,
   formatPermission,
   isPath,
-  isSpecialPath,
   maxPayload,
+  maxRelativePath,
   Operation,
   type Packet,
   parseNumber,
@@ -133,7 +133,7 @@ export class StoreConnection {
     }
     const { nodes, quotas } = this.#state
     const answer = this.#onNodes({ domid: this.#domid, nodes: transaction ?? nodes, quotas }, packet)
-    return transaction?.overrun === true ? "ENOSPC" : answer
+    return transaction?.takeRefusal() === true ? "ENOSPC" : answer
   }
 
   #onNodes(access: Access, { payload, type }: Packet): Answer {
@@ -158,12 +158,8 @@ export class StoreConnection {
         return this.#change(single(payload), (path) => makeDirectory(access, path))
       case Operation.RM:
         return this.#change(single(payload), (path) => remove(access, path))
-      case Operation.SET_PERMS: {
-        const [path, ...texts] = decodeStrings(payload) ?? []
-        const [owner, ...others] = texts.map((text) => this.#permission(text))
-        if (owner === undefined || others.includes(undefined)) return "EINVAL"
-        return this.#change(path, (path) => setPermissions(access, path, [owner, ...others.filter((other) => other !== undefined)]))
-      }
+      case Operation.SET_PERMS:
+        return this.#setPermissions(access, payload)
       default:
         // Domains come and go by the backend's own means, so the operations that a toolstack has for it are not there either.
         return "ENOSYS"
@@ -182,6 +178,16 @@ export class StoreConnection {
     return path === undefined ? "EINVAL" : change(path) ?? ok
   }
 
+  #setPermissions(access: Access, payload: Uint8Array): Answer {
+    const [path, ...texts] = decodeStrings(payload) ?? []
+    if (texts.length === 0) return "EINVAL"
+    if (!isPrivileged(this.#domid) && texts.length > access.quotas.permissions) return "ENOSPC"
+    const [owner, ...others] = texts.map((text) => this.#permission(text))
+    if (owner === undefined || others.includes(undefined)) return "EINVAL"
+    if (owner.ignored) return "ENOENT"
+    return this.#change(path, (path) => setPermissions(access, path, [owner, ...others.filter((other) => other !== undefined)]))
+  }
+
   #ofDomain(payload: Uint8Array, answer: (domid: DomId) => string): Answer {
     const domid = parseNumber(single(payload) ?? "")
     return isDomId(domid) ? encodeStrings([answer(domid)]) : "EINVAL"
@@ -197,12 +203,14 @@ export class StoreConnection {
     return permission && { ...permission, ignored: !this.#state.rememberDomids && !this.#state.domains.has(permission.domid) }
   }
 
-  #watched(payload: Uint8Array): { readonly path: string; readonly relative: boolean; readonly token: string } | undefined {
+  /** What a watch is on, and whether one may be: to ask for another is no error but where a watch is set. */
+  #watched(payload: Uint8Array) {
     const [given, token, ...more] = decodeStrings(payload) ?? []
     if (given === undefined || token === undefined || more.length > 0) return undefined
-    const special = isSpecialPath(given)
-    const path = special ? given : this.#path(given)
-    return path === undefined ? undefined : { path, relative: !special && !given.startsWith("/"), token }
+    const special = given.startsWith("@")
+    const relative = !special && !given.startsWith("/")
+    const valid = special ? given.length <= maxRelativePath : isPath(given)
+    return { path: relative ? `${domainPath(this.#domid)}/${given}` : given, relative, token, valid }
   }
 
   #find(path: string, token: string): Watch | undefined {
@@ -212,10 +220,11 @@ export class StoreConnection {
 
   #watch(payload: Uint8Array): Answer {
     const watched = this.#watched(payload)
-    if (watched === undefined) return "EINVAL"
+    if (watched?.valid !== true) return "EINVAL"
     if (this.#find(watched.path, watched.token) !== undefined) return "EEXIST"
     if (this.#exhausted((connection) => connection.watches, this.#state.quotas.watches)) return "E2BIG"
-    this.#fresh = { ...watched, domid: this.#domid, emit: this.#emit }
+    const { path, relative, token } = watched
+    this.#fresh = { path, relative, token, domid: this.#domid, emit: this.#emit }
     this.#watches.add(this.#fresh)
     this.#state.watches.add(this.#fresh)
     return ok
@@ -250,7 +259,7 @@ export class StoreConnection {
     if (transaction === undefined) return "ENOENT"
     this.#transactions.delete(id)
     if (verdict === "F") return ok
-    if (transaction.overrun) return "ENOMEM"
+    if (transaction.failed) return "ENOMEM"
     if (transaction.conflicts) return "EAGAIN"
     if (!isPrivileged(this.#domid) && transaction.adds(this.#domid) && transaction.owned(this.#domid) > this.#state.quotas.nodes) {
       return "ENOSPC"
@@ -259,11 +268,12 @@ export class StoreConnection {
     return ok
   }
 
+  /** Whether the domain has more than its quota: xenstored lets it have one more. */
   #exhausted(count: (connection: StoreConnection) => number, quota: number): boolean {
     if (isPrivileged(this.#domid)) return false
     let used = 0
     for (const connection of this.#state.domains.get(this.#domid) ?? []) used += count(connection)
-    return used >= quota
+    return used > quota
   }
 }
 

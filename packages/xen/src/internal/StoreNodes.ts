@@ -23,6 +23,8 @@ export interface NodeView {
   readonly put: (path: string, node: NodeContent | undefined) => void
   /** How many nodes a domain owns. */
   readonly owned: (domid: DomId) => number
+  /** An operation was refused halfway, for want of room: a transaction in which that happens cannot be committed. */
+  readonly fail: () => void
   /** Tells that a node was changed; of a removed node, while its parent is still there. */
   readonly changed: (path: string, before: StoreNode | undefined, exact?: boolean) => void
 }
@@ -69,6 +71,8 @@ export class Nodes implements NodeView {
     return this.#owned.get(domid) ?? 0
   }
 
+  fail(): void {}
+
   changed(path: string, before: StoreNode | undefined, exact = false): void {
     this.report({ path, exact, permissions: permissionsOf(before, this.get(path), this.get(parentOf(path))) })
   }
@@ -101,7 +105,8 @@ export class Transaction implements NodeView {
   /** What watches are to hear of, and whether exactly there. */
   readonly #changed = new Map<string, boolean>()
   readonly #owned = new Map<DomId, number>()
-  #overrun = false
+  #refused = false
+  #failed = false
   #outdated = false
 
   /** At most `limit` nodes may be touched. */
@@ -110,9 +115,20 @@ export class Transaction implements NodeView {
     this.#limit = limit
   }
 
-  /** More nodes were touched than are allowed: what was done is not whole, and cannot be committed. */
-  get overrun(): boolean {
-    return this.#overrun
+  /** What was done is not whole, and cannot be committed. */
+  get failed(): boolean {
+    return this.#failed
+  }
+
+  /** Whether an operation since the last question would have touched more nodes than are allowed. */
+  takeRefusal(): boolean {
+    const refused = this.#refused
+    this.#refused = false
+    return refused
+  }
+
+  fail(): void {
+    this.#failed = true
   }
 
   /** Makes the commit fail as if another had been faster. */
@@ -125,13 +141,13 @@ export class Transaction implements NodeView {
     if (this.#seen.has(path)) return this.#seen.get(path)
     const node = this.#base.get(path)
     if (this.#seen.size < this.#limit) this.#seen.set(path, node)
-    else this.#overrun = true
+    else this.#refused = this.#failed = true
     return node
   }
 
   put(path: string, node: NodeContent | undefined): void {
     const before = this.get(path)
-    if (this.#overrun) return
+    if (this.#refused) return
     if (before !== undefined) this.#count(before.permissions[0].domid, -1)
     if (node !== undefined) this.#count(node.permissions[0].domid, 1)
     this.#written.set(path, node && { ...node, generation: this.#base.nextGeneration() })

@@ -3,7 +3,7 @@
  */
 import type { DomId } from "../DomId.ts"
 import type { XenStoreErrno } from "../XenError.ts"
-import { encodeStrings, maxPayload } from "../XenStoreWire.ts"
+import { encodeStrings, encodeText, maxPayload } from "../XenStoreWire.ts"
 import type { Quotas } from "./Quotas.ts"
 import {
   childOf,
@@ -36,7 +36,12 @@ export interface Access {
  */
 export const find = ({ domid, nodes }: Access, path: string, needed: number): StoreNode | XenStoreErrno => {
   const node = nodes.get(path)
-  if (node !== undefined) return (rightsOf(node.permissions, domid) & needed) === needed ? node : "EACCES"
+  if (node !== undefined && (rightsOf(node.permissions, domid) & needed) === needed) return node
+  if (node !== undefined) {
+    // xenstored asks the parent here as well, which a transaction remembers.
+    nodes.get(parentOf(path))
+    return "EACCES"
+  }
   for (let above = parentOf(path);; above = parentOf(above)) {
     const ancestor = nodes.get(above)
     if (ancestor !== undefined) return (rightsOf(ancestor.permissions, domid) & needed) !== 0 ? "ENOENT" : "EACCES"
@@ -44,8 +49,12 @@ export const find = ({ domid, nodes }: Access, path: string, needed: number): St
   }
 }
 
-const tooBig = ({ domid, quotas }: Access, ...nodes: ReadonlyArray<NodeContent>): boolean =>
-  !isPrivileged(domid) && nodes.some((node) => sizeOf(node) > quotas.nodeSize)
+/** Whether nodes would be over the quota. To have tried costs a transaction its end. */
+const tooBig = ({ domid, nodes, quotas }: Access, ...changed: ReadonlyArray<NodeContent>): boolean => {
+  const refused = !isPrivileged(domid) && changed.some((node) => sizeOf(node) >= quotas.nodeSize)
+  if (refused) nodes.fail()
+  return refused
+}
 
 /** What a domain creates has its parent's permissions, and belongs to the parent's owner if domain 0 creates it, else to its creator. */
 const inherit = (permissions: NodePermissions, domid: DomId): NodePermissions => {
@@ -128,9 +137,7 @@ export const remove = (access: Access, path: string): XenStoreErrno | undefined 
 
 /** Replaces a node's permissions. */
 export const setPermissions = (access: Access, path: string, permissions: NodePermissions): XenStoreErrno | undefined => {
-  const { domid, nodes, quotas } = access
-  if (!isPrivileged(domid) && permissions.length > quotas.permissions) return "ENOSPC"
-  if (permissions[0].ignored) return "ENOENT"
+  const { domid, nodes } = access
   const node = find(access, path, Right.write | Right.own)
   if (typeof node === "string") return node
   if (!isPrivileged(domid) && permissions[0].domid !== node.permissions[0].domid) return "EPERM"
@@ -160,11 +167,9 @@ export const directoryPart = (node: StoreNode, offset: number): Uint8Array => {
   return payload
 }
 
-/** Creates or replaces a node with all that is on it, as a toolstack would; its parent exists. */
-export const place = (nodes: NodeView, path: string, permissions: NodePermissions, value: string): void => {
-  const above = parentOf(path)
-  const parent = nodes.get(above)
-  if (parent !== undefined && path !== above) nodes.put(above, withChild(parent, nameOf(path)))
-  nodes.put(path, leaf(permissions, value))
-  nodes.changed(path, undefined)
+/** Creates a node with all that is on it, as a toolstack would. */
+export const place = (access: Access, path: string, permissions: NodePermissions, value: string): void => {
+  create(access, path, encodeText(value))
+  const node = access.nodes.get(path)
+  if (node !== undefined) access.nodes.put(path, { ...node, permissions })
 }
