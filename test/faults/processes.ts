@@ -21,7 +21,8 @@ export interface Child {
   readonly kill: (signal?: NodeJS.Signals) => Effect.Effect<void>
 }
 
-const start = Effect.fnUntraced(function*(
+/** Starts a program on the host of a directory. */
+export const start = Effect.fnUntraced(function*(
   directory: string,
   program: string,
   args: ReadonlyArray<string>
