@@ -6,6 +6,7 @@ import { Context, Duration, Effect, type Queue, Schema, type Scope, Stream } fro
 import type { Cause } from "effect"
 import type { Headers } from "effect/http"
 import { Rpc, type RpcClient, type RpcGroup, RpcMessage, type RpcMiddleware, RpcSchema } from "effect/rpc"
+import { halvesOf, withHalves } from "./ClientMiddleware.ts"
 import { binary, type Codec, fingerprint, json, type PlainSchema } from "./Codec.ts"
 import { Timeout } from "./Deadline.ts"
 import { Idempotent } from "./Idempotent.ts"
@@ -113,11 +114,12 @@ const shapesOf = (schemas: {
   }
 }
 
-const uploadIn = (rpc: Rpc.AnyWithProps): UploadSchemas | undefined => {
+/** Refuses the method for what `make` throws. */
+const orRefuse = <A>(name: string, make: () => A): A => {
   try {
-    return uploadOf(rpc.payloadSchema)
+    return make()
   } catch (error) {
-    return refuse(rpc._tag, error instanceof Error ? error.message : String(error))
+    return refuse(name, error instanceof Error ? error.message : String(error))
   }
 }
 
@@ -127,7 +129,7 @@ const methodOf = (rpc: Rpc.AnyWithProps): Method => {
   if (stream !== undefined) errors.add(stream.error)
   for (const middleware of rpc.middlewares) errors.add(middleware.error)
   const options = Context.get(rpc.annotations, Rpc.ParseOptions)
-  const upload = uploadIn(rpc)
+  const upload = orRefuse(rpc._tag, () => uploadOf(rpc.payloadSchema))
   const payload = plain(upload?.rest ?? rpc.payloadSchema)
   const success = stream === undefined ? plain(rpc.successSchema) : Schema.Array(plain(stream.success))
   const failure = Schema.Union(Array.from(errors, plain).filter(({ ast }) => ast._tag !== "Never"))
@@ -138,42 +140,32 @@ const methodOf = (rpc: Rpc.AnyWithProps): Method => {
     upload: upload && { items: make(Schema.Array(plain(upload.item)), options), failure: make(plain(upload.error), options) }
   })
   const layouts = [payload, success, failure, ...upload === undefined ? [] : [plain(upload.item), plain(upload.error)]]
-  try {
-    return {
-      name: rpc._tag,
-      isStream: stream !== undefined,
-      upload: upload && { split: upload.split, join: upload.join },
-      isIdempotent: Context.get(rpc.annotations, Idempotent),
-      timeout: Duration.toMillis(Context.get(rpc.annotations, Timeout)),
-      fingerprint: [stream === undefined ? "unary" : "stream", ...layouts.map(fingerprint)].join(" "),
-      shapes: shapesOf({
-        stream: stream !== undefined,
-        payload,
-        success: stream === undefined ? success : plain(stream.success),
-        error: failure,
-        upload
-      }),
-      binary: codecs(binary),
-      json: codecs(json),
-      defect: json(plain(rpc.defectSchema), {}),
-      makePayload: (input) => rpc.payloadSchema.make(input)
-    }
-  } catch (error) {
-    return refuse(rpc._tag, error instanceof Error ? error.message : String(error))
-  }
+  return orRefuse(rpc._tag, () => ({
+    name: rpc._tag,
+    isStream: stream !== undefined,
+    upload: upload && { split: upload.split, join: upload.join },
+    isIdempotent: Context.get(rpc.annotations, Idempotent),
+    timeout: Duration.toMillis(Context.get(rpc.annotations, Timeout)),
+    fingerprint: [stream === undefined ? "unary" : "stream", ...layouts.map(fingerprint)].join(" "),
+    shapes: shapesOf({
+      stream: stream !== undefined,
+      payload,
+      success: stream === undefined ? success : plain(stream.success),
+      error: failure,
+      upload
+    }),
+    binary: codecs(binary),
+    json: codecs(json),
+    defect: json(plain(rpc.defectSchema), {}),
+    makePayload: (input) => rpc.payloadSchema.make(input)
+  }))
 }
 
 const definitions = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGroup<Rpcs>): ReadonlyArray<Rpc.AnyWithProps> =>
   Array.from(group.requests.values(), (rpc: Rpc.Any) => rpc as Rpc.AnyWithProps)
 
 /** The methods of a group that is called. Throws, naming the method, where one cannot be called over a vchan. */
-export const methodsOf = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGroup<Rpcs>): ReadonlyArray<Method> =>
-  definitions(group).map((rpc) => {
-    for (const middleware of rpc.middlewares) {
-      if (middleware.requiredForClient) refuse(rpc._tag, `the middleware ${middleware.key} has a client's half, which is not supported`)
-    }
-    return methodOf(rpc)
-  })
+export const methodsOf = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGroup<Rpcs>): ReadonlyArray<Method> => definitions(group).map(methodOf)
 
 type HandlerResult = ReturnType<Rpc.Handler<string>["handler"]>
 
@@ -236,17 +228,29 @@ export interface CallOptions {
 
 const noOptions: CallOptions = {}
 
-/** Effect's own client object for a group, made of an engine's calls. */
+/**
+ * Effect's own client object for a group, made of an engine's calls and what `services` hold of the client's halves of middlewares. Throws,
+ * naming the method, where one of those is missing.
+ */
 export const clientOf = <Rpcs extends Rpc.Any, E>(
+  group: RpcGroup.RpcGroup<Rpcs>,
   methods: ReadonlyArray<Method>,
-  calls: Calls<E>
+  calls: Calls<E>,
+  services: Context.Context<Rpc.MiddlewareClient<Rpcs>>
 ): RpcClient.RpcClient<Rpcs, E> => {
-  const unary = (method: Method) => (input: unknown, options: CallOptions = noOptions) => calls.unary(method, input, options)
-  const stream = (method: Method) => (input: unknown, options: CallOptions = noOptions) => {
+  const rpcs = new Map(definitions(group).map((rpc) => [rpc._tag, rpc]))
+  const callsOf = ({ name }: Method): Calls<E> => {
+    const rpc = rpcs.get(name)
+    const halves = rpc === undefined ? [] : orRefuse(name, () => halvesOf(rpc, services))
+    return rpc === undefined || halves.length === 0 ? calls : withHalves(calls, rpc, halves)
+  }
+  const unary = (method: Method, calls: Calls<E>) => (input: unknown, options: CallOptions = noOptions) =>
+    calls.unary(method, input, options)
+  const stream = (method: Method, calls: Calls<E>) => (input: unknown, options: CallOptions = noOptions) => {
     const items = calls.stream(method, input, options)
     return options.asQueue === true ? Stream.toQueue(items, { capacity: options.streamBufferSize ?? 16 }) : items
   }
-  const client = Object.fromEntries(methods.map((method) => [method.name, (method.isStream ? stream : unary)(method)]))
+  const client = Object.fromEntries(methods.map((method) => [method.name, (method.isStream ? stream : unary)(method, callsOf(method))]))
   // The types of the group and the table come from the same definitions; no type can follow from one to the other.
   return client as RpcClient.RpcClient<Rpcs, E>
 }

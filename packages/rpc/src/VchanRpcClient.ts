@@ -7,7 +7,7 @@
  *
  * The client object is Effect's own `RpcClient`: a method for each Rpc, which gives an Effect, or a Stream for `stream: true`. Of its call
  * options `asQueue`, `streamBufferSize` (of that queue), `headers` and `discard` work; `context` has no meaning here, for there are no
- * transports to tell it to. Middlewares with a client's half are refused when the client is made.
+ * transports to tell it to. Middlewares with a client's half run it around each call.
  */
 import { Closed, Listener, VchanError } from "@vchan/vchan"
 import type { DomId, EventChannel, GrantTable, XenStore } from "@vchan/xen"
@@ -82,7 +82,7 @@ type Needed = Scope.Scope | GrantTable | EventChannel | XenStore
 export const make = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
   options: Options
-): Effect.Effect<RpcClient.RpcClient<Rpcs, VchanRpcError>, VchanRpcError, Needed> =>
+): Effect.Effect<RpcClient.RpcClient<Rpcs, VchanRpcError>, VchanRpcError, Needed | Rpc.MiddlewareClient<Rpcs>> =>
   Effect.map(connect<Rpcs>(group, options), ({ client }) => client)
 
 /**
@@ -106,9 +106,10 @@ export const make = <Rpcs extends Rpc.Any>(
 export const connect = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
   options: Options
-): Effect.Effect<Connected<Rpcs>, VchanRpcError, Needed> =>
+): Effect.Effect<Connected<Rpcs>, VchanRpcError, Needed | Rpc.MiddlewareClient<Rpcs>> =>
   Effect.gen(function*() {
     const { domain: domid, reconnect = defaultReconnect, service } = options
+    const services = yield* Effect.context<Rpc.MiddlewareClient<Rpcs>>()
     const methods = methodsOf<Rpcs>(group)
     const timeout = Duration.fromInputUnsafe(options.timeout ?? "5 seconds")
     const path = servicePath(domid, service)
@@ -159,7 +160,7 @@ export const connect = <Rpcs extends Rpc.Any>(
     })
     yield* Effect.forkScoped(Effect.catch(follow(first, another), (error) => connections.lose(error)))
     return {
-      client: clientOf<Rpcs, VchanRpcError>(methods, connections),
+      client: clientOf<Rpcs, VchanRpcError>(group, methods, connections, services),
       state: SubscriptionRef.get(state),
       changes: Stream.takeUntil(SubscriptionRef.changes(state), ConnectionState.$is("Lost"))
     }
@@ -191,4 +192,5 @@ export const layer = <I, Rpcs extends Rpc.Any>(
   tag: Context.Key<I, RpcClient.RpcClient<Rpcs, VchanRpcError>>,
   group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
   options: Options
-): Layer.Layer<I, VchanRpcError, GrantTable | EventChannel | XenStore> => Layer.effect(tag, make<Rpcs>(group, options))
+): Layer.Layer<I, VchanRpcError, GrantTable | EventChannel | XenStore | Exclude<Rpc.MiddlewareClient<Rpcs>, Scope.Scope>> =>
+  Layer.effect(tag, make<Rpcs>(group, options))

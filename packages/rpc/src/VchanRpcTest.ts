@@ -47,7 +47,7 @@ export interface Options {
 export const makeClient = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
   options: Options = {}
-): Effect.Effect<RpcClient.RpcClient<Rpcs, VchanRpcError>, never, Served<Rpcs> | Scope.Scope> =>
+): Effect.Effect<RpcClient.RpcClient<Rpcs, VchanRpcError>, never, Served<Rpcs> | Rpc.MiddlewareClient<Rpcs> | Scope.Scope> =>
   Effect.gen(function*() {
     const service = "test"
     const domain = 1

@@ -2,8 +2,8 @@
  * A client's engine, and Effect's own client object, over a vchan that is open. What they give belongs to the Scope around them.
  */
 import { Closed, type Vchan, VchanError } from "@vchan/vchan"
-import { Deferred, Effect } from "effect"
-import type { Rpc, RpcGroup } from "effect/rpc"
+import { Deferred, Effect, type Scope } from "effect"
+import type { Rpc, RpcClient, RpcGroup } from "effect/rpc"
 import { ClientCalls } from "./ClientCalls.ts"
 import { codecsFor } from "./ClientCodecs.ts"
 import { ClientEngine } from "./ClientEngine.ts"
@@ -40,17 +40,27 @@ export const engineOver = Effect.fnUntraced(function*(vchan: Vchan, methods: Rea
   return engine
 })
 
+/** A client, and how it stands with its connection. */
+export interface ClientOver<Rpcs extends Rpc.Any> {
+  readonly client: RpcClient.RpcClient<Rpcs, VchanRpcError>
+  /** Waits until the server goes away. */
+  readonly draining: Effect.Effect<void>
+  readonly ended: Effect.Effect<VchanRpcError>
+}
+
 /** A client of a group over an open vchan, for as long as that is open. */
-export const clientOver = Effect.fnUntraced(function*<Rpcs extends Rpc.Any>(
+export const clientOver = <Rpcs extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Rpcs> & Plain<Rpcs>,
   vchan: Vchan,
   options: ConnectionOptions
-) {
-  const methods = methodsOf<Rpcs>(group)
-  const engine = yield* engineOver(vchan, methods, options)
-  return {
-    client: clientOf<Rpcs, VchanRpcError>(methods, new ClientCalls(engine)),
-    draining: Deferred.await(engine.draining),
-    ended: Deferred.await(engine.ended)
-  }
-})
+): Effect.Effect<ClientOver<Rpcs>, VchanRpcError, Scope.Scope | Rpc.MiddlewareClient<Rpcs>> =>
+  Effect.gen(function*() {
+    const services = yield* Effect.context<Rpc.MiddlewareClient<Rpcs>>()
+    const methods = methodsOf<Rpcs>(group)
+    const engine = yield* engineOver(vchan, methods, options)
+    return {
+      client: clientOf<Rpcs, VchanRpcError>(group, methods, new ClientCalls(engine), services),
+      draining: Deferred.await(engine.draining),
+      ended: Deferred.await(engine.ended)
+    }
+  })

@@ -304,8 +304,6 @@ describe("Of Effect's definitions", () => {
 
 describe("A group that cannot be served", () => {
   const Functions = RpcGroup.make(Rpc.make("Take", { payload: Schema.declare((value) => typeof value === "function") }))
-  class Signed extends RpcMiddleware.Service<Signed>()("test/Signed", { requiredForClient: true }) {}
-  const Signing = RpcGroup.make(Rpc.make("Sign").middleware(Signed))
   class Key extends Context.Service<Key, string>()("test/Key") {}
   const Encrypted = RpcGroup.make(
     Rpc.make("Open", {
@@ -321,15 +319,6 @@ describe("A group that cannot be served", () => {
       const exit = yield* Effect.exit(pair(Functions))
       assert.include(String(exit), "the method Take cannot be called over a vchan")
     }).pipe(Effect.scoped, Effect.provide(Functions.toLayer({ Take: () => Effect.void }))))
-
-  it.live("for a middleware with a client's half is a defect of the client that names both", () =>
-    Effect.gen(function*() {
-      const exit = yield* Effect.exit(pair(Signing))
-      assert.include(String(exit), "the method Sign cannot be called over a vchan: the middleware test/Signed")
-    }).pipe(
-      Effect.scoped,
-      Effect.provide([Signing.toLayer({ Sign: () => Effect.void }), Layer.succeed(Signed, (effect) => effect)])
-    ))
 
   it("for schemas that need services does not compile", () => {
     // @ts-expect-error the payload's codec needs Key

@@ -1,10 +1,11 @@
 /** A client and a server of one group, joined by an in-memory vchan. */
-import { Effect } from "effect"
+import { Effect, type Fiber, type Scope } from "effect"
 import type { Rpc, RpcGroup } from "effect/rpc"
-import { clientOver } from "../../src/clientOver.ts"
+import { type ClientOver, clientOver } from "../../src/clientOver.ts"
 import type { Plain } from "../../src/Contract.ts"
-import { serveGroup, type ServeOptions } from "../../src/serveGroup.ts"
-import { memoryVchans } from "./memoryVchan.ts"
+import type { VchanRpcError } from "../../src/RpcError.ts"
+import { type Served as Needed, serveGroup, type ServeOptions } from "../../src/serveGroup.ts"
+import { type MemoryVchan, memoryVchans } from "./memoryVchan.ts"
 
 export interface PairOptions {
   readonly size?: number
@@ -14,12 +15,17 @@ export interface PairOptions {
   readonly client?: Partial<Parameters<typeof clientOver>[2]>
 }
 
+export interface Pair<Called extends Rpc.Any> extends ClientOver<Called> {
+  readonly serving: Fiber.Fiber<void>
+  readonly vchans: { readonly client: MemoryVchan; readonly server: MemoryVchan }
+}
+
 /** Serves `group`, and calls it as `clientGroup`, which may be another version of it. */
 export const pairOf = <Served extends Rpc.Any, Called extends Rpc.Any>(
   group: RpcGroup.RpcGroup<Served> & Plain<Served>,
   clientGroup: RpcGroup.RpcGroup<Called> & Plain<Called>,
   options: PairOptions = {}
-) =>
+): Effect.Effect<Pair<Called>, VchanRpcError, Needed<Served> | Rpc.MiddlewareClient<Called> | Scope.Scope> =>
   Effect.gen(function*() {
     const { client, server } = memoryVchans({
       ...(options.size === undefined ? {} : { size: options.size }),
