@@ -1,13 +1,14 @@
-/** `client.ts <domid of the server> <name> <target>` */
+/** `client.ts <domid of the server> get <name> [<target>]`, or `put <file> [<name>]` */
 import { NodeRuntime } from "@effect/platform-node"
 import { VchanRpcClient } from "@vchan/rpc"
 import { Xen } from "@vchan/xen-linux"
 import { SingleBar } from "cli-progress"
 import { Console, Effect, Schedule } from "effect"
+import { basename } from "node:path"
 import { Files } from "./contract.ts"
-import { download } from "./download.ts"
+import { download, type Progress, upload } from "./copy.ts"
 
-const [domain, name = "", target = name] = process.argv.slice(2)
+const [domain, command, from = "", to = basename(from)] = process.argv.slice(2)
 
 const progressBar = Effect.acquireRelease(
   Effect.sync(() => {
@@ -17,19 +18,21 @@ const progressBar = Effect.acquireRelease(
   (bar) => Effect.sync(() => bar.stop())
 )
 
+/** Where the server was away, the copy goes on where it was. */
+const insist = <A, E extends { readonly _tag: string }, R>(copy: Effect.Effect<A, E, R>) =>
+  Effect.retry(copy, { schedule: Schedule.spaced("200 millis"), while: (error) => error._tag === "VchanRpcError" })
+
 const copy = Effect.gen(function*() {
   const files = yield* VchanRpcClient.make(Files, { domain: Number(domain), service: "files" })
   const bar = yield* progressBar
-  const progress = (done: number, size: number) => bar.isActive ? bar.update(done) : bar.start(size, done)
-  // Where the server was away, the copy goes on where it was.
-  yield* download(files, name, target, progress).pipe(
-    Effect.retry({ schedule: Schedule.spaced("200 millis"), while: (error) => error._tag === "VchanRpcError" })
-  )
+  const progress: Progress = (done, size) => bar.isActive ? bar.update(done) : bar.start(size, done)
+  if (command === "put") yield* insist(upload(files, from, to, progress))
+  else yield* insist(download(files, from, to, progress))
 })
 
 copy.pipe(
   Effect.scoped,
-  Effect.andThen(Console.log(`${name} is in ${target}, and its checksum is right`)),
+  Effect.andThen(Console.log(`${from} is in ${to}, and its checksum is right`)),
   Effect.provide(Xen.layer),
   NodeRuntime.runMain
 )

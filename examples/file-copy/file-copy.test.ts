@@ -7,8 +7,8 @@ import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { emulatedHost } from "../echo/processes.ts"
-import { Facts, Files } from "./contract.ts"
-import { download } from "./download.ts"
+import { Facts, Files, ReadOnly } from "./contract.ts"
+import { download, type Progress, upload } from "./copy.ts"
 import { filesIn } from "./handlers.ts"
 
 const temporaryDirectory: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
@@ -21,12 +21,28 @@ const world = Effect.gen(function*() {
   const directory = yield* temporaryDirectory
   const served = `${directory}/served`
   fs.mkdirSync(served)
-  const files = yield* Effect.provide(VchanRpcTest.makeClient(Files), filesIn(served))
-  return { served, target: `${directory}/copy`, files }
+  const layer = filesIn(served, [2])
+  const files = yield* Effect.provide(VchanRpcTest.makeClient(Files), layer)
+  return { served, target: `${directory}/copy`, files, layer }
 })
+
+/** A checksum that no content of these tests has. */
+const sha256 = "0".repeat(64)
+
+const unused = { Begun: () => Effect.die("unused"), Write: () => Effect.die("unused") }
 
 const content = randomBytes(3_000_000)
 const nothing = () => {}
+
+/** Interrupts a copy when it has come so far. */
+const interruptedAfter = Effect.fnUntraced(function*<A, E>(bytes: number, copy: (progress: Progress) => Effect.Effect<A, E>) {
+  const reached = yield* Deferred.make<void>()
+  const copying = yield* Effect.forkChild(copy((done) => {
+    if (done > bytes) Deferred.doneUnsafe(reached, Effect.void)
+  }))
+  yield* Deferred.await(reached)
+  yield* Fiber.interrupt(copying)
+})
 
 const tagOf = <A, E extends { readonly _tag: string }>(effect: Effect.Effect<A, E>) => Effect.map(Effect.flip(effect), ({ _tag }) => _tag)
 
@@ -60,7 +76,7 @@ describe("a served directory", () => {
     }).pipe(Effect.scoped))
 })
 
-describe("a copy", () => {
+describe("a copy from a served directory", () => {
   it.live("is the file, also an empty one", () =>
     Effect.gen(function*() {
       const { files, served, target } = yield* world
@@ -76,16 +92,11 @@ describe("a copy", () => {
     Effect.gen(function*() {
       const { files, served, target } = yield* world
       fs.writeFileSync(`${served}/file`, content)
-      const half = yield* Deferred.make<void>()
-      const copying = yield* Effect.forkChild(download(files, "file", target, (done) => {
-        if (done > 1_000_000) Deferred.doneUnsafe(half, Effect.void)
-      }))
-      yield* Deferred.await(half)
-      yield* Fiber.interrupt(copying)
+      yield* interruptedAfter(1_000_000, (progress) => download(files, "file", target, progress))
       assert.isFalse(fs.existsSync(target))
       const steps: Array<number> = []
       yield* download(files, "file", target, (done) => steps.push(done))
-      assert.isAbove(steps[0] ?? 0, 1_000_000)
+      assert.isAbove(steps[0] ?? 0, 500_000)
       assert.isTrue(fs.readFileSync(target).equals(content))
     }).pipe(Effect.scoped))
 
@@ -104,7 +115,8 @@ describe("a copy", () => {
     Effect.gen(function*() {
       const directory = yield* temporaryDirectory
       const files = yield* VchanRpcTest.makeClient(Files).pipe(Effect.provide(Files.toLayer({
-        Stat: () => Effect.succeed(new Facts({ size: 100_000, sha256: "" })),
+        ...unused,
+        Stat: () => Effect.succeed(new Facts({ size: 100_000, sha256 })),
         Read: () => Stream.forever(Stream.make(new Uint8Array(60_000)))
       })))
       assert.strictEqual(yield* tagOf(download(files, "file", `${directory}/copy`, nothing)), "NotTheFile")
@@ -112,7 +124,66 @@ describe("a copy", () => {
     }).pipe(Effect.scoped))
 })
 
-describe("the example", () => {
+describe("a copy to a served directory", () => {
+  it.live("is the file, also an empty one, and replaces what was there", () =>
+    Effect.gen(function*() {
+      const { files, served, target } = yield* world
+      for (const bytes of [content, Buffer.alloc(0)]) {
+        fs.writeFileSync(target, bytes)
+        yield* upload(files, target, "file", nothing)
+        assert.isTrue(fs.readFileSync(`${served}/file`).equals(bytes))
+        assert.deepStrictEqual(fs.readdirSync(served), ["file"])
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("that was interrupted goes on where it was", () =>
+    Effect.gen(function*() {
+      const { files, served, target } = yield* world
+      fs.writeFileSync(target, content)
+      yield* interruptedAfter(1_000_000, (progress) => upload(files, target, "file", progress))
+      assert.isFalse(fs.existsSync(`${served}/file`))
+      const steps: Array<number> = []
+      yield* upload(files, target, "file", (done) => steps.push(done))
+      assert.isAbove(steps[0] ?? 0, 500_000)
+      assert.isTrue(fs.readFileSync(`${served}/file`).equals(content))
+    }).pipe(Effect.scoped))
+
+  it.live("is for those who may write", () =>
+    Effect.gen(function*() {
+      const { layer, served, target } = yield* world
+      const stranger = yield* Effect.provide(VchanRpcTest.makeClient(Files, { caller: 9 }), layer)
+      fs.writeFileSync(target, content)
+      assert.deepStrictEqual(yield* Effect.flip(upload(stranger, target, "file", nothing)), new ReadOnly({ domid: 9 }))
+      const bare = stranger.Write({ name: "file", facts: new Facts({ size: 1, sha256 }), rest: Stream.make(new Uint8Array(1)) })
+      assert.deepStrictEqual(yield* Effect.flip(bare), new ReadOnly({ domid: 9 }))
+      assert.deepStrictEqual(fs.readdirSync(served), [])
+    }).pipe(Effect.scoped))
+
+  it.live("of a client that sends more than it told, or something else, leaves nothing", () =>
+    Effect.gen(function*() {
+      const { files, served } = yield* world
+      const facts = new Facts({ size: 100_000, sha256 })
+      for (const rest of [Stream.forever(Stream.make(new Uint8Array(60_000))), Stream.make(new Uint8Array(100_000)), Stream.empty]) {
+        assert.strictEqual(yield* tagOf(files.Write({ name: "file", facts, rest })), "NotTheFile")
+        assert.deepStrictEqual(fs.readdirSync(served), [])
+      }
+    }).pipe(Effect.scoped))
+
+  it.live("follows no link out of it", () =>
+    Effect.gen(function*() {
+      const { files, served, target } = yield* world
+      fs.writeFileSync(target, content)
+      fs.writeFileSync(`${served}/../secret`, "secret")
+      fs.symlinkSync("../secret", `${served}/file`)
+      fs.symlinkSync("../secret", `${served}/.other.2.part`)
+      yield* upload(files, target, "file", nothing)
+      assert.strictEqual(yield* tagOf(upload(files, target, "other", nothing)), "ReadOnly")
+      assert.strictEqual(fs.readFileSync(`${served}/../secret`, "utf8"), "secret")
+      assert.isTrue(fs.readFileSync(`${served}/file`).equals(content))
+    }).pipe(Effect.scoped))
+})
+
+describe("the example", { timeout: 90_000 }, () => {
   const file = (name: string): string => `${import.meta.dirname}/${name}.ts`
 
   const hosted = Effect.gen(function*() {
@@ -124,13 +195,14 @@ describe("the example", () => {
     return { host, hear }
   })
 
-  const bounded = <A, E, R>(test: Effect.Effect<A, E, R>) => test.pipe(Effect.timeout("25 seconds"), Effect.provide(NodeServices.layer))
+  const bounded = <A, E, R>(test: Effect.Effect<A, E, R>) => test.pipe(Effect.timeout("80 seconds"), Effect.provide(NodeServices.layer))
 
-  it.live("copies, is killed on the way, and copies the rest", () =>
+  it.live("copies, is killed on the way, copies the rest, and copies it back", () =>
     bounded(Effect.scoped(Effect.gen(function*() {
       const { hear, host } = yield* hosted
       const demo = yield* host.start("demo", file("demo"))
       yield* hear(/disk.img is in .*, and its checksum is right/)
+      yield* hear(/is in back.img, and its checksum is right/)
       assert.strictEqual(yield* demo.exitCode, 0)
     }))))
 
@@ -138,10 +210,10 @@ describe("the example", () => {
     bounded(Effect.scoped(Effect.gen(function*() {
       const { hear, host } = yield* hosted
       const served = yield* temporaryDirectory
-      fs.writeFileSync(`${served}/file`, Buffer.concat(Array.from({ length: 50 }, () => content)))
+      fs.writeFileSync(`${served}/file`, Buffer.concat(Array.from({ length: 33 }, () => content)))
       const guest = host.start("guest", file("guest"), [served], { VCHAN_DOMID: "1" })
       const first = yield* guest
-      const copying = yield* host.start("client", file("client"), ["1", "file", `${served}/copy`])
+      const copying = yield* host.start("client", file("client"), ["1", "get", "file", `${served}/copy`])
       yield* hear(/[1-9]% of/)
       yield* first.kill
       assert.isFalse(fs.existsSync(`${served}/copy`))

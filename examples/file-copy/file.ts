@@ -1,13 +1,20 @@
 /** Files as streams of bytes, and as what they hash to. What is opened is closed with its Scope. */
 import { Effect, type Scope, Stream } from "effect"
 import { createHash, type Hash } from "node:crypto"
+import { constants } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
+
+/** For reading, and for adding to what is there. No link is followed, and a pipe is not waited for. */
+export const flags = {
+  read: constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
+  append: constants.O_RDWR | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW
+}
 
 /** How much of a file travels at once. */
 const piece = 64 * 1024
 
 /** Opens a file for as long as the Scope lives. Fails with what the system says. */
-export const opened = (path: string, flags: string | number): Effect.Effect<FileHandle, Error, Scope.Scope> =>
+export const opened = (path: string, flags: number): Effect.Effect<FileHandle, Error, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.tryPromise({ try: () => open(path, flags), catch: (error) => error instanceof Error ? error : new Error(String(error)) }),
     (handle) => Effect.promise(() => handle.close())

@@ -1,3 +1,4 @@
+/** `guest.ts [<directory> [<domid that may write>...]]` */
 import { NodeRuntime } from "@effect/platform-node"
 import { VchanRpcServer } from "@vchan/rpc"
 import { ownDomid } from "@vchan/xen"
@@ -6,11 +7,11 @@ import { Console, Effect, Layer } from "effect"
 import { Files } from "./contract.ts"
 import { filesIn } from "./handlers.ts"
 
-const directory = process.argv[2] ?? "."
+const [directory = ".", ...writers] = process.argv.slice(2)
 
 VchanRpcServer.layer(Files, { service: "files", clients: "any" }).pipe(
   Layer.tap(() => Effect.flatMap(ownDomid, (domid) => Console.log(`domain ${domid} serves the files in ${directory}`))),
-  Layer.provide(filesIn(directory)),
+  Layer.provide(filesIn(directory, writers.map(Number))),
   Layer.provide(Xen.layer),
   Layer.launch,
   NodeRuntime.runMain

@@ -44,7 +44,7 @@ const client = (url: string, token: string) =>
   ).pipe(Effect.flatMap((protocol) => Effect.provideContext(RpcClient.make(Primes), protocol)))
 
 const bounded = <A, E>(test: Effect.Effect<A, E, NodeServices.NodeServices>) =>
-  test.pipe(Effect.timeout("25 seconds"), Effect.provide(NodeServices.layer))
+  test.pipe(Effect.timeout("80 seconds"), Effect.provide(NodeServices.layer))
 
 const tries = Effect.fnUntraced(function*(primes: RpcClient.FromGroup<typeof Primes, unknown>) {
   assert.deepStrictEqual(yield* primes.Factor({ n: 5040 }), [2, 2, 2, 2, 3, 3, 5, 7])
@@ -52,7 +52,7 @@ const tries = Effect.fnUntraced(function*(primes: RpcClient.FromGroup<typeof Pri
   assert.deepStrictEqual(yield* Stream.runCollect(primes.Between({ from: 1000, to: 1020 })), [1009, 1013, 1019])
 })
 
-describe("the primes' handlers", () => {
+describe("the primes' handlers", { timeout: 90_000 }, () => {
   it.effect("are served over a vchan", () =>
     VchanRpcTest.makeClient(Primes).pipe(Effect.flatMap(tries), Effect.scoped, Effect.provide(PrimesHandlers)))
 
@@ -82,7 +82,7 @@ describe("the primes' handlers", () => {
   )
 })
 
-describe("the gateway", () => {
+describe("the gateway", { timeout: 90_000 }, () => {
   it.live("lets a client outside call a guest", () =>
     bounded(Effect.scoped(Effect.gen(function*() {
       const { env: { GATEWAY_PORT, GATEWAY_URL }, hear, host } = yield* world()
