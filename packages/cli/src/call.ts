@@ -29,13 +29,14 @@ export const call = Command.make("call", {
   )).pipe(
     Command.withDescription(
       "Call a method of a service in another domain. The payload is JSON, checked against what the service tells of the method before it is sent; "
-        + "bytes are Base64. The value is printed as JSON on standard output, a stream's items as they come, one a line. "
+        + "bytes are Base64. Where the method takes a stream, standard input brings its items, a line of JSON each. The value is printed as JSON on standard output, a stream's items as they come, one a line. "
         + "Exit codes: 0 done; 1 bad arguments, a payload that does not fit, or no host; 2 the method failed, its error as JSON on standard error; "
         + "3 the call was refused; 4 the deadline was exceeded; 5 there is no connection, or no longer; 6 the handler died."
     ),
     Command.withShortDescription("Call a service in another domain, with JSON"),
     Command.withExamples([
       { command: `vchan call 5 echo.Say '{"text":"hello"}'`, description: "One call" },
-      { command: `vchan call 5 echo.Count '{"to":3}' --timeout "2 seconds"`, description: "A stream, for two seconds at most" }
+      { command: `vchan call 5 echo.Count '{"to":3}' --timeout "2 seconds"`, description: "A stream, for two seconds at most" },
+      { command: `seq 100 | vchan call 5 sums.Sum`, description: "A stream for the method to take" }
     ])
   )

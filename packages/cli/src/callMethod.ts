@@ -5,7 +5,7 @@
  */
 import { Deadline, Reflection, relativeServicePath, VchanRpcClient, VchanRpcError } from "@vchan/rpc"
 import type { DomId } from "@vchan/xen"
-import { Cause, Console, Duration, Effect, Option, Schema, Stdio, Stream } from "effect"
+import { Cause, Console, Duration, Effect, Option, Result, Schema, Stdio, Stream } from "effect"
 import { OutputClosed } from "./pipe.ts"
 import { printable } from "./renderShape.ts"
 import { endAs } from "./untilStopped.ts"
@@ -60,22 +60,43 @@ const splitName = (name: string) =>
     catch: (error) => new CallMisuse({ detail: `name what to call as service.method: ${error instanceof Error ? error.message : name}` })
   })
 
-const readAll = Effect.gen(function*() {
-  const { stdin } = yield* Stdio.Stdio
-  return yield* Stream.mkString(Stream.decodeText(stdin))
-})
-
-/** The payload that the JSON tells, if the method takes it. */
-const parse = Effect.fnUntraced(function*(name: string, schema: AnySchema, text: string) {
+/** What the JSON tells, if the schema takes it. */
+const parse = Effect.fnUntraced(function*(what: string, schema: AnySchema, text: string) {
   const json = yield* Effect.try({
     try: (): unknown => JSON.parse(text),
-    catch: (error) => new CallMisuse({ detail: `the payload is no JSON: ${error instanceof Error ? error.message : String(error)}` })
+    catch: (error) => new CallMisuse({ detail: `the ${what} is no JSON: ${error instanceof Error ? error.message : String(error)}` })
   })
   const decode = Schema.decodeUnknownEffect(Schema.toCodecJson(schema), { errors: "all", onExcessProperty: "error" })
   return yield* Effect.mapError(decode(json), ({ message }) => {
     const where = message.replaceAll(/\n +/g, " ").replaceAll("\n", "; ")
-    return new CallMisuse({ detail: `the payload is not what ${name} takes: ${where}` })
+    return new CallMisuse({ detail: `the ${what} is not what the method takes: ${where}` })
   })
+})
+
+/** The items that standard input tells, a line of JSON each. A line that is none ends the call. */
+const itemsFromInput = (input: Stream.Stream<Uint8Array, unknown>, schema: AnySchema): Stream.Stream<unknown> =>
+  Stream.decodeText(input).pipe(
+    Stream.splitLines,
+    Stream.filter((line) => line.trim() !== ""),
+    Stream.mapEffect((line) => parse("item", schema, line)),
+    Stream.orDie
+  )
+
+/** The whole of what the method takes. */
+const payloadFrom = Effect.fnUntraced(function*(schema: AnySchema, text: string) {
+  const { stdin } = yield* Stdio.Stdio
+  const upload = Reflection.uploadingOf(schema)
+  if (upload === undefined) {
+    return yield* parse("payload", schema, text === "-" ? yield* Stream.mkString(Stream.decodeText(stdin)) : text)
+  }
+  if (text === "-") {
+    return yield* new CallMisuse({
+      detail: "standard input brings the items of the stream that the method takes: give the payload as an argument"
+    })
+  }
+  const rest = yield* parse("payload", upload.rest, text)
+  const joined = upload.join(rest, itemsFromInput(stdin, upload.item))
+  return Result.isSuccess(joined) ? joined.success : yield* new CallMisuse({ detail: joined.failure })
 })
 
 /** A method known by its description: its schemas, and its calls as streams of what they give. */
@@ -124,7 +145,7 @@ export const callMethod = Effect.fnUntraced(
     const { name, service } = yield* splitName(flags.method)
     const target = { domain: flags.domain, service, timeout: Duration.min(allowed, patience), reconnect: false } as const
     const { calls, error, payload, success } = yield* Effect.catchTag(methodNamed(target, name), "VchanRpcError", (error) => endOf(error))
-    const value = yield* parse(name, payload, flags.payload === "-" ? yield* readAll : flags.payload)
+    const value = yield* payloadFrom(payload, flags.payload)
     const call = yield* Effect.mapError(calls, endOf)
     const toJson = line(success)
     const lines = call(value, { headers: flags.header }).pipe(
@@ -141,8 +162,12 @@ export const callMethod = Effect.fnUntraced(
 )
 
 /** How a call ended, of which nothing more will come. */
-const endingOf = (cause: Cause.Cause<unknown>, toJson: (error: unknown) => string): CallEnded => {
+const endingOf = (cause: Cause.Cause<unknown>, toJson: (error: unknown) => string): CallEnded | CallMisuse => {
   const error = Cause.findErrorOption(cause)
-  if (Option.isNone(error)) return new CallEnded({ text: `vchan: the handler died: ${Cause.pretty(cause).split("\n")[0]}`, code: 6 })
-  return error.value instanceof VchanRpcError ? endOf(error.value) : new CallEnded({ text: toJson(error.value), code: 2 })
+  if (Option.isSome(error)) {
+    return error.value instanceof VchanRpcError ? endOf(error.value) : new CallEnded({ text: toJson(error.value), code: 2 })
+  }
+  const defect = Cause.squash(cause)
+  if (defect instanceof CallMisuse) return defect
+  return new CallEnded({ text: `vchan: the handler died: ${defect instanceof Error ? defect.message : String(defect)}`, code: 6 })
 }

@@ -39,7 +39,8 @@ const isNothing = (shape: Shape): boolean => typeof shape === "object" && "union
 /** A method in one line: what it takes, what it gives, and how it fails. */
 export const renderMethod = (name: string, shapes: MethodShapes | undefined): string => {
   if (shapes === undefined) return printable(`${nameOf(name)}: the server does not tell its schemas`)
-  const { error, payload, stream, success } = shapes
+  const { error, payload, stream, success, upload } = shapes
+  const taken = [...payload === "null" ? [] : [text(payload)], ...upload === undefined ? [] : [`a stream of ${text(upload.item)}`]]
   const failure = isNothing(error) ? "" : `, or fails with ${text(error)}`
-  return printable(`${nameOf(name)}(${payload === "null" ? "" : text(payload)}): ${stream ? "a stream of " : ""}${text(success)}${failure}`)
+  return printable(`${nameOf(name)}(${taken.join(" and ")}): ${stream ? "a stream of " : ""}${text(success)}${failure}`)
 }

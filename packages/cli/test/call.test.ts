@@ -1,7 +1,7 @@
 import { NodeServices } from "@effect/platform-node"
 import { describe, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { bytes, run, start, testHost } from "./command.ts"
+import { Deferred, Effect } from "effect"
+import { bytes, bytesUntil, run, start, testHost } from "./command.ts"
 import { serveTried } from "./service.ts"
 
 const bounded = Effect.timeout("25 seconds")
@@ -53,6 +53,19 @@ describe("vchan call", () => {
       expect(interrupted).toEqual(["Ticks"])
     })))
 
+  it.live("sends the lines of standard input as the stream that a method takes, and prints what comes of them meanwhile", () =>
+    beside(Effect.fnUntraced(function*(call, directory) {
+      expect(yield* run(directory, ["call", "5", "tried.Sum"], bytes("1\n2\n\n3"))).toEqual(said("6\n"))
+      expect(yield* call("tried.Sum")).toEqual(said("0\n"))
+      const end = yield* Deferred.make<void>()
+      const scale = yield* start(directory, ["call", "5", "tried.Scale", `{"by":7}`], bytesUntil("1\n2\n", end))
+      yield* scale.printed("7\n14\n")
+      yield* Deferred.succeed(end, undefined)
+      expect(yield* scale.outcome).toEqual(said("7\n14\n"))
+      const wrong = yield* run(directory, ["call", "5", "tried.Sum"], bytes("1\nx\n"))
+      expect(wrong).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(/^vchan: the item is no JSON: .*\n$/) })
+    })))
+
   it.live("ends with 2 and the error as JSON where the method failed", () =>
     beside(Effect.fnUntraced(function*(call) {
       expect(yield* call("tried.Get", `{"key":"none"}`)).toEqual({ code: 2, stdout: "", stderr: `{"_tag":"Missing","key":"none"}\n` })
@@ -90,7 +103,7 @@ describe("vchan call", () => {
       expect(lines[0]).toContain("is no JSON")
       expect(lines[1]).toContain(`["kye"]`)
       expect(lines[1]).toContain(`["version"]`)
-      expect(lines[2]).toContain("what Get takes")
+      expect(lines[2]).toContain("what the method takes")
       expect(lines[3]).toContain(`tried has no method "Got", but Get, Who`)
       expect(lines[4]).toContain("tried has no method")
       expect(lines[5]).toContain("service.method")

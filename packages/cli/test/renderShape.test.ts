@@ -18,6 +18,12 @@ describe("a method in one line", () => {
     expect(renderMethod("M", { ...shapes, payload })).toBe(`M(${text}): string`)
   })
 
+  it("shows a stream that it takes, alone or with more", () => {
+    const upload = { item: "bytes", error: { union: [] } } as const
+    expect(renderMethod("M", { ...shapes, upload })).toBe("M(a stream of bytes): string")
+    expect(renderMethod("M", { ...shapes, payload: { fields: [] }, upload })).toBe("M({} and a stream of bytes): string")
+  })
+
   it("shows a stream, what it fails with, and schemas that are not told", () => {
     expect(renderMethod("M", { ...shapes, stream: true, error: "string" })).toBe("M(): a stream of string, or fails with string")
     expect(renderMethod("M", undefined)).toBe("M: the server does not tell its schemas")

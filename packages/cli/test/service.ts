@@ -3,7 +3,7 @@ import { Caller, VchanRpcServer } from "@vchan/rpc"
 import { EmulatedXen } from "@vchan/xen-linux"
 import { Effect, Layer, Logger, Schedule, Schema, Stream } from "effect"
 import { Headers } from "effect/http"
-import { Rpc, RpcGroup } from "effect/rpc"
+import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
 
 class Missing extends Schema.TaggedError<Missing>()("Missing", { key: Schema.String }) {}
 
@@ -14,6 +14,12 @@ const Tried = RpcGroup.make(
   Rpc.make("Reverse", { payload: { bytes: Schema.Uint8Array }, success: Schema.Uint8Array }),
   Rpc.make("Count", { payload: { to: Schema.Int }, success: Schema.Int, error: Missing, stream: true }),
   Rpc.make("Ticks", { success: Schema.Int, stream: true }),
+  Rpc.make("Sum", { payload: RpcSchema.Stream(Schema.Int, Schema.Never), success: Schema.Int }),
+  Rpc.make("Scale", {
+    payload: { by: Schema.Int, stream: Schema.optionalKey(Schema.Boolean), numbers: RpcSchema.Stream(Schema.Int, Schema.Never) },
+    success: Schema.Int,
+    stream: true
+  }),
   Rpc.make("Hang"),
   Rpc.make("Die")
 )
@@ -28,6 +34,8 @@ export const serveTried = Effect.fnUntraced(function*(directory: string) {
     Reverse: ({ bytes }) => Effect.succeed(bytes.toReversed()),
     Count: ({ to }) => to < 0 ? Stream.concat(Stream.range(1, 2), Stream.fail(new Missing({ key: "3" }))) : Stream.range(1, to),
     Ticks: () => Stream.fromSchedule(Schedule.spaced("10 millis")).pipe(Stream.ensuring(Effect.sync(() => interrupted.push("Ticks")))),
+    Sum: (numbers) => Stream.runFold(numbers, () => 0, (total, number) => total + number),
+    Scale: ({ by, numbers }) => Stream.map(numbers, (number) => by * number),
     Hang: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted.push("Hang"))),
     Die: () => Effect.die(new Error("a bug\u001b[2J"))
   })

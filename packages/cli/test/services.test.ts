@@ -25,6 +25,8 @@ describe("vchan services", () => {
   Reverse({ bytes: bytes }): bytes
   Count({ to: integer }): a stream of integer, or fails with { _tag: "Missing", key: string }
   Ticks(): a stream of integer
+  Sum(a stream of integer): integer
+  Scale({ by: integer, stream?: boolean } and a stream of integer): a stream of integer
   Hang(): null
   Die(): null
 `)
@@ -38,16 +40,10 @@ describe("vchan services", () => {
       expect(code).toBe(0)
       expect(JSON.parse(stdout)).toMatchObject([{
         service: "tried",
-        methods: [
-          { name: "Get", stream: false, success: "string" },
-          { name: "Who", payload: "null", success: "integer" },
-          {},
-          {},
-          {},
-          {},
-          {},
-          {}
-        ]
+        methods: expect.arrayContaining([
+          expect.objectContaining({ name: "Get", stream: false, success: "string" }),
+          expect.objectContaining({ name: "Sum", payload: "null", success: "integer", upload: { item: "integer", error: { union: [] } } })
+        ])
       }])
     }).pipe(Effect.scoped, bounded, Effect.provide(NodeServices.layer)))
 

@@ -91,11 +91,11 @@ export class ClientConnections implements Calls<VchanRpcError> {
   }
 
   readonly unary = (method: Method, input: unknown, options: CallOptions): Effect.Effect<unknown, VchanRpcError> => {
-    const again = this.repeating(method, (calls) => calls.unary(method, input, options))
-    if (method.isIdempotent) return again
+    const again = () => this.repeating(method, (calls) => calls.unary(method, input, options))
+    if (method.isIdempotent) return again()
     return Effect.callback((resume) => {
-      if (this.isOpen) return this.calls.start(method, input, options, (end) => resume(this.unlessRefused(end, again)))
-      resume(again)
+      if (this.isOpen) return this.calls.start(method, input, options, (end) => resume(this.unlessRefused(method, end, again)))
+      resume(again())
       return undefined
     })
   }
@@ -112,11 +112,16 @@ export class ClientConnections implements Calls<VchanRpcError> {
   }
 
   /** A call's end, or `again` where its server takes none any more, so that its handler has not run. */
-  private unlessRefused<A>(end: Effect.Effect<A, VchanRpcError>, again: Effect.Effect<A, VchanRpcError>): Effect.Effect<A, VchanRpcError> {
-    const isRefusal = (error: unknown) => this.isOurs(error) && error.reason._tag === "Draining"
+  private unlessRefused<A>(
+    method: Method,
+    end: Effect.Effect<A, VchanRpcError>,
+    again: () => Effect.Effect<A, VchanRpcError>
+  ): Effect.Effect<A, VchanRpcError> {
+    if (Exit.isExit(end) && Exit.isSuccess(end)) return end
+    const isRefusal = (error: unknown) => this.isOurs(error) && error.reason._tag === "Draining" && mayRepeat(method, error.reason)
     // Traced calls end with an effect that is still to run.
-    if (!Exit.isExit(end)) return Effect.catchIf(end, isRefusal, () => again)
-    return Exit.isFailure(end) && Option.exists(Exit.findErrorOption(end), isRefusal) ? again : end
+    if (!Exit.isExit(end)) return Effect.catchIf(end, isRefusal, again)
+    return Option.exists(Exit.findErrorOption(end), isRefusal) ? again() : end
   }
 
   /** Makes the call with the deadline that it has from now on, as often as it may be made. */

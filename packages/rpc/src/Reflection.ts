@@ -4,14 +4,15 @@
  */
 import { Listener } from "@vchan/vchan"
 import type { DomId, EventChannel, GrantTable, XenStore } from "@vchan/xen"
-import { Deferred, Duration, Effect } from "effect"
-import { Rpc, RpcGroup, type RpcSchema } from "effect/rpc"
+import { Deferred, Duration, Effect, Predicate, Schema } from "effect"
+import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
 import { engineOver } from "./clientOver.ts"
 import type { PlainSchema } from "./Codec.ts"
 import type { MethodShapes } from "./MethodShapes.ts"
 import { ConnectFailed, VchanRpcError } from "./RpcError.ts"
 import { servicePath } from "./ServicePath.ts"
 import { schemaOf } from "./Shape.ts"
+import { type Upload, uploadOf } from "./Upload.ts"
 
 /** A method that a server has. */
 export interface MethodDescription {
@@ -51,6 +52,33 @@ export type Unary = Rpc.Rpc<string, PlainSchema, PlainSchema, PlainSchema>
 /** A method that gives a stream, known by its shapes alone. */
 export type Streaming = Rpc.Rpc<string, PlainSchema, RpcSchema.Stream<PlainSchema, PlainSchema>>
 
+/** The payload of a method, with the stream that it carries, if it does, under a name that is nothing else's. */
+const payloadOf = ({ payload, upload }: MethodShapes): PlainSchema => {
+  const rest = schemaOf(payload)
+  if (upload === undefined) return rest
+  const stream = RpcSchema.Stream(schemaOf(upload.item), schemaOf(upload.error))
+  if (!Predicate.hasProperty(rest, "fields") || !Predicate.isObject(rest.fields)) return stream
+  const fields = rest.fields as Readonly<Record<string, PlainSchema>>
+  let name = "stream"
+  while (name in fields) name += "_"
+  return Schema.Struct({ ...fields, [name]: stream })
+}
+
+/** What a payload with a stream consists of. */
+export interface Uploading extends Upload {
+  /** The payload without its stream. */
+  readonly rest: PlainSchema
+  /** The stream's items. */
+  readonly item: PlainSchema
+}
+
+/** The parts of a payload of one of these methods, where it carries a stream. */
+export const uploadingOf = (payload: PlainSchema): Uploading | undefined => {
+  const upload = uploadOf(payload)
+  // Both were made of shapes.
+  return upload && { ...upload, rest: upload.rest as PlainSchema, item: upload.item as PlainSchema }
+}
+
 /**
  * The methods whose shapes are told as groups for `VchanRpcClient.make`, by what their calls give. `Schema.toCodecJson` of an Rpc's schemas reads
  * and writes the JSON that people type. Fingerprints are the server's own: calls travel as between two programs that have the code.
@@ -62,7 +90,7 @@ export const groupsOf = (
   const streams: Array<Streaming> = []
   for (const { name, shapes } of methods) {
     if (shapes === undefined) continue
-    const schemas = { payload: schemaOf(shapes.payload), success: schemaOf(shapes.success), error: schemaOf(shapes.error) }
+    const schemas = { payload: payloadOf(shapes), success: schemaOf(shapes.success), error: schemaOf(shapes.error) }
     if (shapes.stream) streams.push(Rpc.make(name, { ...schemas, stream: true }))
     else unary.push(Rpc.make(name, schemas))
   }

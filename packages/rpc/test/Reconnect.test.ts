@@ -2,8 +2,20 @@ import { assert, describe, it } from "@effect/vitest"
 import { Listener } from "@vchan/vchan"
 import { MemoryXen } from "@vchan/xen"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schedule, Schema, Scope, Stream } from "effect"
-import { Rpc, type RpcClient, RpcGroup } from "effect/rpc"
-import { type ConnectionState, Deadline, Idempotent, VchanRpcClient, VchanRpcError, VchanRpcServer } from "../src/index.ts"
+import { Rpc, type RpcClient, RpcGroup, RpcSchema } from "effect/rpc"
+import { methodsOf } from "../src/Contract.ts"
+import { mayRepeat } from "../src/Idempotent.ts"
+import {
+  type ConnectionState,
+  Deadline,
+  Draining,
+  Idempotent,
+  Interrupted,
+  UnknownMethod,
+  VchanRpcClient,
+  VchanRpcError,
+  VchanRpcServer
+} from "../src/index.ts"
 import { turns, until } from "./support/rawPeer.ts"
 
 const Group = RpcGroup.make(
@@ -41,7 +53,7 @@ const makeWorld = Effect.gen(function*() {
     Get: answer,
     Fail: () => {
       log.calls++
-      return Effect.fail(new VchanRpcError({ domid: 9, service: "other", reason: { _tag: "Interrupted" } as never }))
+      return Effect.fail(new VchanRpcError({ domid: 9, service: "other", reason: new Interrupted() }))
     },
     Quick: () => Effect.succeed(1),
     Crash: () =>
@@ -315,6 +327,21 @@ describe("The usual Schedule", () => {
 })
 
 class Client extends Context.Service<Client, RpcClient.FromGroup<typeof Group, VchanRpcError>>()("test/Client") {}
+
+describe("A call may be made again", () => {
+  const { upload } = methodsOf(RpcGroup.make(Rpc.make("Sum", { payload: RpcSchema.Stream(Schema.Int, Schema.Never) })))[0] ?? {}
+  it.each(
+    [
+      [false, "no stream", undefined, [true, false, false]],
+      [true, "no stream", undefined, [true, true, false]],
+      [false, "a stream", upload, [false, false, false]],
+      [true, "a stream", upload, [true, true, false]]
+    ] as const
+  )("where it is known not to have run, or may run twice (idempotent: %s, with %s of the caller's)", (isIdempotent, _, upload, may) => {
+    const reasons = [new Draining(), new Interrupted(), new UnknownMethod()]
+    assert.deepStrictEqual(reasons.map((reason) => mayRepeat({ isIdempotent, upload }, reason)), [...may])
+  })
+})
 
 describe("VchanRpcClient.layer", () => {
   it.live("gives the client as a service", () =>

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { MemoryXen } from "@vchan/xen"
-import { Effect, Layer, Logger, Schema, Stream } from "effect"
+import { Effect, Layer, Logger, Result, Schema, Stream } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { Reflection, VchanRpcClient, VchanRpcServer } from "../src/index.ts"
 
@@ -75,6 +75,26 @@ describe("Reflection", () => {
         new Date(1).toISOString()
       ])
     })))
+
+  it("a payload that carries a stream is told apart from the rest of it, whatever that is called", () => {
+    const shapes = {
+      stream: false,
+      payload: { fields: [{ name: "stream", type: "string" }] },
+      success: "integer",
+      error: { union: [] },
+      upload: { item: "integer", error: { union: [] } }
+    } as const
+    const { unary } = Reflection.groupsOf([{ name: "Sum", shapes }, { name: "All", shapes: { ...shapes, payload: "null" } }])
+    const joined = (name: string, rest: unknown) => {
+      const upload = Reflection.uploadingOf(unary.requests.get(name)?.payloadSchema ?? Schema.Unknown)
+      assert.isDefined(upload)
+      assert.isTrue(Schema.is(upload.item)(1))
+      return Result.map(upload.join(rest, Stream.make(1)), (payload) => upload.split(payload).rest)
+    }
+    assert.deepStrictEqual(joined("Sum", { stream: "a" }), Result.succeed({ stream: "a" }))
+    assert.isTrue(Result.isSuccess(joined("All", null)))
+    assert.isUndefined(Reflection.uploadingOf(Schema.String))
+  })
 
   it.live("a domain that serves nothing is told as such", () =>
     beside(Effect.gen(function*() {
