@@ -5,6 +5,7 @@
  * its finalizers have run.
  */
 import { Context, Deferred, Effect, type Exit, type Fiber, Scope } from "effect"
+import { RpcSchema } from "effect/rpc"
 import { Current as CurrentDeadline } from "./Deadline.ts"
 import { longestTimer } from "./Keepalive.ts"
 import { type CallRefusal, DeadlineExceeded } from "./RpcError.ts"
@@ -28,7 +29,8 @@ export class ServerCall {
   interruption: CallRefusal | undefined = undefined
   private readonly scope = Scope.makeUnsafe()
   private fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
-  private interrupted = false
+  /** What an interruption tells of itself, once there was one. */
+  private interrupted: Context.Context<never> | undefined = undefined
   private timer: NodeJS.Timeout | undefined = undefined
   private done: ((exit: Exit.Exit<unknown, unknown>) => void) | undefined = undefined
 
@@ -68,16 +70,16 @@ export class ServerCall {
   }
 
   /** Interrupts the handler. Only the first reason counts. */
-  interrupt(reason?: CallRefusal): void {
-    if (this.interrupted) return
-    this.interrupted = true
+  interrupt(reason?: CallRefusal, annotations: Context.Context<never> = Context.empty()): void {
+    if (this.interrupted !== undefined) return
+    this.interrupted = annotations
     this.interruption = reason
-    this.fiber?.interruptUnsafe()
+    this.fiber?.interruptUnsafe(undefined, annotations)
   }
 
   /** Nobody is there any more to hear of it: interrupts the handler, and one that cannot be need not wait for the client. */
   abandon(): void {
-    this.interrupt()
+    this.interrupt(undefined, RpcSchema.ClientAbort.annotation)
     this.stream?.stop()
     this.upload?.close()
   }
@@ -97,7 +99,7 @@ export class ServerCall {
     const fiber = run(effect, { uninterruptible })
     this.fiber = fiber
     // The connection may have ended while the handler took its first steps.
-    if (this.interrupted) fiber.interruptUnsafe()
+    if (this.interrupted !== undefined) fiber.interruptUnsafe(undefined, this.interrupted)
     fiber.addObserver(done)
   }
 
