@@ -2,7 +2,7 @@
  * Calls as their callers see them: Effects and Streams over an engine. Each call belongs to the fiber that makes it, a stream to the Scope of
  * whoever pulls it; both drop it when they end before it does.
  */
-import { Context, Effect, type Exit, Fiber, Stream, type Tracer } from "effect"
+import { Context, Effect, type Exit, Fiber, type Scope, Stream, type Tracer } from "effect"
 import { type ClientCall, newCall } from "./ClientCall.ts"
 import type { ClientEngine } from "./ClientEngine.ts"
 import type { Asked } from "./ClientEnvelope.ts"
@@ -39,12 +39,17 @@ export class ClientCalls implements Calls<VchanRpcError> {
   }
 
   readonly stream = (method: Method, input: unknown, options: CallOptions): Stream.Stream<unknown, VchanRpcError> =>
-    Stream.unwrap(Effect.withFiber(({ context }) =>
+    Stream.unwrap(Effect.map(this.open(method, input, options), (pull) => Stream.fromPull(Effect.succeed(pull))))
+
+  /** Opens a stream, which belongs to the Scope around it, and gives what pulls its items. */
+  open(method: Method, input: unknown, options: CallOptions): Effect.Effect<StreamReceiver["pull"], VchanRpcError, Scope.Scope> {
+    return Effect.withFiber(({ context }) =>
       isTraced(context)
         ? Effect.flatMap(Effect.makeSpanScoped(...clientSpan(this.engine.session, method.name)), (span) =>
           this.openStream(method, input, { context, options, span }))
         : this.openStream(method, input, { context, options, span: undefined })
-    ))
+    )
+  }
 
   /** Gives what an interruption of the call has to do. */
   private call(method: Method, input: unknown, asked: Asked, resume: Resume): Effect.Effect<void> | undefined {
@@ -73,7 +78,7 @@ export class ClientCalls implements Calls<VchanRpcError> {
     })
     return Effect.map(
       Effect.acquireRelease(open, ({ entry }) => this.dropping(entry)),
-      ({ pull }) => Stream.fromPull(Effect.succeed(pull))
+      ({ pull }) => pull
     )
   }
 

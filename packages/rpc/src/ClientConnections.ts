@@ -24,6 +24,8 @@ type Use<A, R> = (calls: ClientCalls) => Effect.Effect<A, VchanRpcError, R>
 
 type Items = Arr.NonEmptyReadonlyArray<unknown>
 
+type Pulling = Pull.Pull<Items, VchanRpcError>
+
 /** How long a connection is left alone that ended a call as one does that goes away. */
 const parting = "100 millis"
 
@@ -31,15 +33,17 @@ const parting = "100 millis"
 const deadlineOf = (context: Context.Context<never>, { timeout }: Method): number =>
   Math.min(Context.get(context, CurrentDeadline), performance.now() + timeout)
 
-/** Opens a stream up to its first items, which are undefined where it has none. */
-const begin = Effect.fnUntraced(function*(stream: Stream.Stream<unknown, VchanRpcError>) {
-  const rest = yield* Stream.toPull(stream)
-  const first = yield* Pull.catchDone(rest, () => Effect.undefined)
-  return [first, rest] as const
-})
+/** What pulls a stream that has given its first items, and is over where there are none. */
+const begun = <R>(open: Effect.Effect<Pulling, VchanRpcError, R>): Effect.Effect<Pulling, VchanRpcError, R> =>
+  Effect.flatMap(open, (rest) =>
+    Pull.matchEffect(rest, {
+      onSuccess: (first) => Effect.succeed(after(first, rest)),
+      onDone: () => Effect.succeed(rest),
+      onFailure: Effect.failCause
+    }))
 
 /** The first items, then the rest. */
-const after = (first: Items, rest: Pull.Pull<Items, VchanRpcError>): Pull.Pull<Items, VchanRpcError> => {
+const after = (first: Items, rest: Pulling): Pulling => {
   let isFirst = true
   return Effect.suspend(() => {
     if (!isFirst) return rest
@@ -102,8 +106,8 @@ export class ClientConnections implements Calls<VchanRpcError> {
 
   readonly stream = (method: Method, input: unknown, options: CallOptions): Stream.Stream<unknown, VchanRpcError> =>
     Stream.unwrap(Effect.map(
-      this.repeating(method, (calls) => begin(calls.stream(method, input, options))),
-      ([first, rest]) => first === undefined ? Stream.empty : Stream.fromPull(Effect.succeed(after(first, rest)))
+      this.repeating(method, (calls) => begun(calls.open(method, input, options))),
+      (pull) => Stream.fromPull(Effect.succeed(pull))
     ))
 
   private get isOpen(): boolean {
