@@ -192,6 +192,25 @@ describe("A client whose server restarts", () => {
     })))
 })
 
+describe("A client that connected again and again", () => {
+  it.live("holds one connection, and nothing when its Scope has ended", () =>
+    Effect.gen(function*() {
+      const { host, kill, restart, stop } = yield* makeWorld
+      yield* Effect.gen(function*() {
+        const client = yield* VchanRpcClient.make(Group, options)
+        for (let times = 2; times < 12; times++) {
+          yield* restart
+          assert.strictEqual(yield* client.Get({ until: times }), times)
+        }
+        yield* kill
+        // Its attempts go on, and leave nothing either.
+        yield* Effect.eventually(Effect.catchDefect(host.assertReleased, () => Effect.andThen(turns(1), Effect.fail("held"))))
+      }).pipe(Effect.scoped, Effect.provide(host.domain(7)))
+      yield* stop
+      yield* host.assertReleased
+    }).pipe(Effect.scoped))
+})
+
 describe("A client whose server ends in peace", () => {
   it.live("gets the answers to what is in flight, while new calls wait for the next server", () =>
     inSeven(Effect.fnUntraced(function*({ log, start, stop }) {

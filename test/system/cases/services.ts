@@ -48,6 +48,22 @@ export const admission: ReadonlyArray<Case> = [
     })
   },
   {
+    name: "a listener is announced to those it admits, and another domain cannot see that it is there",
+    run: Effect.fnUntraced(function*({ one, two }) {
+      const at = meeting(one, two)
+      const index = `/local/domain/${one.domid}/data/rpc-for`
+      yield* at.serve("TypeScript", "listen", 0)
+      for (const place of ["", "/0"]) {
+        yield* expect(`xenstore-ls ${index}${place} in a guest`, yield* sees(two, "xenstore-ls", `${index}${place}`), 1)
+      }
+      for (const [place, admitted] of [[two.domid, two.domid], ["any", "any"]] as const) {
+        yield* meeting(one, two).serve("TypeScript", "listen", admitted)
+        yield* expect(`xenstore-ls ${index}/${place} in a guest`, yield* sees(two, "xenstore-ls", `${index}/${place}`), 0)
+        yield* expect(`xenstore-write below ${index}/${place}`, yield* sees(two, "xenstore-write", `${index}/${place}/mine`, "x"), 1)
+      }
+    })
+  },
+  {
     name: "a domain that a server is not for can neither read its keys nor connect",
     run: Effect.fnUntraced(function*({ dom0, one, two }) {
       for (const kind of ["C", "TypeScript"] as const) {

@@ -127,6 +127,7 @@ const listen = (path: string, clients: ReadonlyArray<string>, say: Say): Effect.
   Effect.gen(function*() {
     const { ended } = yield* Listener.make({
       path,
+      index: "data/rpc-for",
       clients: clients[0] === "any" ? "any" : clients.map(Number),
       handler: (vchan) =>
         Effect.gen(function*() {
