@@ -5,6 +5,7 @@ import type { Backend } from "./Backend.ts"
 import { effectRpc } from "./effectRpc.ts"
 import { eventChannel } from "./eventChannel.ts"
 import { grantTable } from "./grantTable.ts"
+import { rpc } from "./rpc.ts"
 import { vchan } from "./vchan.ts"
 import { xenStore } from "./xenStore.ts"
 
@@ -38,3 +39,4 @@ eventChannel(emulated)
 xenStore(emulated)
 vchan(emulated)
 effectRpc(emulated)
+rpc(emulated)

@@ -3,6 +3,7 @@ import type { Backend } from "./Backend.ts"
 import { effectRpc } from "./effectRpc.ts"
 import { eventChannel } from "./eventChannel.ts"
 import { grantTable } from "./grantTable.ts"
+import { rpc } from "./rpc.ts"
 import { vchan } from "./vchan.ts"
 import { xenStore } from "./xenStore.ts"
 
@@ -16,3 +17,4 @@ eventChannel(memory)
 xenStore(memory)
 vchan(memory)
 effectRpc(memory)
+rpc(memory)

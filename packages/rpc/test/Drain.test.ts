@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Logger, Schema, Stream } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
+import { clientOver } from "../src/clientOver.ts"
 import { methodsOf } from "../src/Contract.ts"
 import { FrameType } from "../src/Frame.ts"
 import type { VchanRpcError } from "../src/RpcError.ts"
@@ -175,6 +176,20 @@ describe("A server that ends", () => {
       peer.leaves = false
       yield* Fiber.interrupt(serving)
     }).pipe(Effect.scoped, Effect.provide(Live)))
+
+  it.live("says so once: a client ends the connection where it does so again", () =>
+    Effect.gen(function*() {
+      const { client: end, server } = memoryVchans()
+      const peer = new RawPeer(server)
+      peer.leaves = false
+      peer.hello({ methods: methodsOf(Group) })
+      const { client, ended } = yield* clientOver(Group, end, { service: "test", helloTimeout: 2000 })
+      const waits = yield* Effect.forkChild(Effect.flip(client.Wait()))
+      yield* peer.typed(FrameType.Request, 1)
+      for (let word = 0; word < 2; word++) peer.send(FrameType.GoingAway, 0, 0)
+      assert.strictEqual(reasonOf(yield* ended), "ProtocolViolation")
+      assert.strictEqual(reasonOf(yield* Fiber.join(waits)), "ProtocolViolation")
+    }).pipe(Effect.scoped))
 
   it.live("does not let a client take leave of a server that stays", () =>
     Effect.gen(function*() {
