@@ -2,7 +2,7 @@
  * The stream that a caller gives with a call: where a payload's schema has one, and how it is taken out of a payload and put into one. The rest of
  * the payload travels with the Request, the stream's items after it. Owns nothing.
  */
-import { Predicate, Result, Schema, Stream } from "effect"
+import { Predicate, Result, Schema, SchemaIssue, Stream } from "effect"
 import { RpcSchema } from "effect/rpc"
 import type { Limits } from "./Limits.ts"
 
@@ -28,6 +28,15 @@ const streamIn = (value: unknown): Stream.Stream<unknown, unknown> => {
   // The types of a definition let no streams in that need services.
   if (Stream.isStream(value)) return value as Stream.Stream<unknown, unknown>
   throw new TypeError("the payload has no stream where its schema has one")
+}
+
+/** The most letters of a reason, for the payload's own may be among them. */
+const longestReason = 1000
+
+const format = SchemaIssue.makeFormatterDefault()
+const explain = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  return SchemaIssue.isIssue(error.cause) ? format(error.cause).slice(0, longestReason) : error.message
 }
 
 const fieldsOf = (schema: Schema.Top): ReadonlyArray<readonly [name: string, schema: Schema.Top]> =>
@@ -64,7 +73,7 @@ export const uploadOf = (schema: Schema.Top): UploadSchemas | undefined => {
     join: (rest, stream) =>
       Result.try({
         try: (): unknown => schema.make({ ...Predicate.isObject(rest) ? rest : {}, [name]: stream }),
-        catch: (error) => error instanceof Error ? error.message : String(error)
+        catch: explain
       })
   }
 }

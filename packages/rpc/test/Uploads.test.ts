@@ -2,9 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { PeerGone } from "@vchan/vchan"
 import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Stream } from "effect"
 import { Rpc, RpcGroup, RpcSchema, RpcTest } from "effect/rpc"
-import { methodsOf } from "../src/Contract.ts"
 import { Deadline, VchanRpcError } from "../src/index.ts"
-import { pair, pairOf, type PairOptions } from "./support/pair.ts"
+import { pair, type PairOptions } from "./support/pair.ts"
 import { turns, until } from "./support/rawPeer.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { after: Schema.Int }) {}
@@ -275,41 +274,4 @@ describe("A stream in a payload", () => {
       assert.strictEqual(yield* client.Sum(Stream.range(1, 10)), 55)
       assert.deepStrictEqual([...yield* Stream.runCollect(client.Double({ numbers: Stream.make(1, 2) }))], [2, 4])
     }).pipe(Effect.scoped, Effect.provide(Live)))
-})
-
-describe("Versions of a method with a stream in its payload", () => {
-  const versionsOf = <A extends Rpc.Any>(rpc: A) => RpcGroup.make(rpc)
-  const One = versionsOf(
-    Rpc.make("List", { payload: { items: RpcSchema.Stream(Schema.Struct({ id: Schema.Int }), Schema.Never) }, success: Schema.Int })
-  )
-  const serve = One.toLayer({ List: ({ items }) => Stream.runFold(items, () => 0, (sum, { id }) => sum + id) })
-
-  it.live("that differ in what may be left out talk in JSON", () =>
-    Effect.gen(function*() {
-      const Item = Schema.Struct({ id: Schema.Int, name: Schema.optionalKey(Schema.String) })
-      const Two = versionsOf(Rpc.make("List", { payload: { items: RpcSchema.Stream(Item, Schema.Never) }, success: Schema.Int }))
-      const { client } = yield* pairOf(One, Two)
-      assert.strictEqual(yield* client.List({ items: Stream.make({ id: 1, name: "a" }, { id: 2 }) }), 3)
-    }).pipe(Effect.scoped, Effect.provide(serve)))
-
-  it.live("of which one has none are refused before the call", () =>
-    Effect.gen(function*() {
-      const Two = versionsOf(Rpc.make("List", { success: Schema.Int }))
-      const { client } = yield* pairOf(One, Two)
-      assert.strictEqual((yield* Effect.flip(client.List())).reason._tag, "IncompatibleSchema")
-    }).pipe(Effect.scoped, Effect.provide(serve)))
-})
-
-describe("A definition", () => {
-  it("with two streams in its payload is refused, with the reason", () => {
-    const Two = RpcGroup.make(Rpc.make("Two", { payload: { left: Bytes, right: Bytes } }))
-    assert.throws(() => methodsOf(Two), "the method Two cannot be called over a vchan: its payload has more than one stream: left, right")
-  })
-
-  it("with a stream deeper in its payload is refused, with the reason", () => {
-    const fields = [{ deep: Schema.Struct({ data: Bytes }) }, { maybe: Schema.optionalKey(Bytes) }, { many: Schema.Array(Bytes) }]
-    for (const payload of fields) {
-      assert.throws(() => methodsOf(RpcGroup.make(Rpc.make("Deep", { payload }))), "Deep cannot be called over a vchan")
-    }
-  })
 })
