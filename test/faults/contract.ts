@@ -3,12 +3,13 @@
  */
 import { Idempotent } from "@vchan/rpc"
 import { Schema } from "effect"
-import { Rpc, RpcGroup } from "effect/rpc"
+import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
 
 export const Lasting = RpcGroup.make(
   Rpc.make("Say", { payload: { text: Schema.String }, success: Schema.String }),
   Rpc.make("Hang"),
-  Rpc.make("Numbers", { success: Schema.Int, stream: true })
+  Rpc.make("Numbers", { success: Schema.Int, stream: true }),
+  Rpc.make("Sum", { payload: { numbers: RpcSchema.Stream(Schema.Int, Schema.Never) }, success: Schema.Int })
 )
 
 export const Restarting = RpcGroup.make(

@@ -16,7 +16,12 @@ const keepalive = { interval, timeout }
 const handlers = Lasting.toLayer({
   Say: ({ text }) => Effect.succeed(text),
   Hang: () => Effect.never.pipe(Effect.onInterrupt(() => tell("Hang interrupted"))),
-  Numbers: () => Stream.fromIterable(endless()).pipe(Stream.rechunk(1), Stream.ensuring(tell("Numbers ended")))
+  Numbers: () => Stream.fromIterable(endless()).pipe(Stream.rechunk(1), Stream.ensuring(tell("Numbers ended"))),
+  Sum: ({ numbers }) =>
+    Stream.tap(numbers, (number) => tell(`took ${number}`)).pipe(
+      Stream.runFold(() => 0, (sum, number) => sum + number),
+      Effect.onExit((exit) => tell(`Sum ${exit._tag}`))
+    )
 })
 
 function* endless() {
