@@ -37,9 +37,9 @@ export class ServerUpload {
     ))
   }
 
-  /** The bytes that the next chunk may have; 0 where it is dropped, or wrong. */
+  /** The bytes that the next chunk may have; 0 where it is dropped, or wrong. What comes in segments never takes more than the call's charge. */
   get room(): number {
-    return this.phase === "open" ? this.receiver.window : 0
+    return this.phase === "open" ? this.receiver.room : 0
   }
 
   /** Items came. Gives the reason where they are none, and what breaks the protocol as a text. */

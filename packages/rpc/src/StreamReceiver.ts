@@ -48,6 +48,11 @@ export class StreamReceiver {
     return this.outstanding + cost <= this.window || this.outstanding < this.window / 4
   }
 
+  /** The most bytes of a chunk that an honest sender may begin now, whose items cost no more than the window; 1 where it may begin none. */
+  get room(): number {
+    return this.outstanding < this.window / 4 ? this.window : Math.max(1, this.window - this.outstanding)
+  }
+
   /** A chunk came. */
   take(values: Items, cost: number): void {
     this.outstanding += cost

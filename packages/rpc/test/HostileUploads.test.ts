@@ -66,6 +66,11 @@ describe("A hostile client's upload", () => {
       peer.send(FrameType.Request, index.Hold, 1, bytes({ leave: false }))
       peer.first(FrameType.Chunk, index.Hold, 1, 100_001, new Uint8Array(1000))
     }],
+    ["the promise of a chunk that does not fit beside those that wait", "over the limit of 20000", (peer) => {
+      peer.send(FrameType.Request, index.Hold, 1, bytes({ leave: false }))
+      for (let chunk = 0; chunk < 2; chunk++) peer.send(FrameType.Chunk, index.Hold, 1, bytes(["x".repeat(39_995)]))
+      peer.first(FrameType.Chunk, index.Hold, 1, 70_000, new Uint8Array(1000))
+    }],
     ["items after the end", "after its end", (peer) => {
       peer.send(FrameType.Request, index.Hold, 1, bytes({ leave: false }))
       peer.send(FrameType.End, index.Hold, 1)
