@@ -84,6 +84,6 @@ describe.each(Object.entries(hosts))("a hundred client domains, %s backend", (_,
         // Were each run again for every one that is committed, half the square of them all would run.
         assert.isAtMost(asked, 25 * clients.length)
       }).pipe(Effect.scoped),
-    60_000
+    120_000
   )
 })

@@ -42,13 +42,15 @@ export const announcementOf = (own: DomId, index: string, service: string, clien
 /** Writes the entries, and removes what another listener of that service left for others. */
 export const announce = Effect.fnUntraced(
   function*(store: XenStoreAccess, announcement: Announcement): Effect.fn.Return<void, XenStoreError> {
-    yield* makeDirectory(store, announcement.index, closed(announcement.own))
-    yield* removeAll(store, announcement, new Set(announcement.places.map(({ path }) => path)))
+    const { index, name, own, places } = announcement
+    yield* makeDirectory(store, index, closed(own))
+    const admitted = new Set(places.map(({ path }) => path))
+    const others = (yield* names(store, index)).map((place) => `${index}/${place}`).filter((path) => !admitted.has(path))
+    yield* Effect.forEach(others, (path) => removeFrom(store, path, name), atOnce)
     yield* Effect.forEach(
-      announcement.places,
-      ({ path, permissions }) =>
-        Effect.andThen(makeDirectory(store, path, permissions), store.makeDirectory(`${path}/${announcement.name}`)),
-      { concurrency: "unbounded", discard: true }
+      places,
+      ({ path, permissions }) => Effect.andThen(makeDirectory(store, path, permissions), store.makeDirectory(`${path}/${name}`)),
+      atOnce
     )
   }
 )
@@ -56,18 +58,18 @@ export const announce = Effect.fnUntraced(
 /** Removes the entries, and what is empty without them. */
 export const withdraw = Effect.fnUntraced(
   function*(store: XenStoreAccess, announcement: Announcement): Effect.fn.Return<void, XenStoreError> {
-    yield* removeAll(store, announcement, new Set())
-    if ((yield* names(store, announcement.index)).length === 0) yield* store.remove(announcement.index)
+    const { index, name, places } = announcement
+    yield* Effect.forEach(places, ({ path }) => removeFrom(store, path, name), atOnce)
+    if ((yield* names(store, index)).length === 0) yield* store.remove(index)
   }
 )
 
-const removeAll = Effect.fnUntraced(function*(store: XenStoreAccess, { index, name }: Announcement, but: ReadonlySet<string>) {
-  for (const place of yield* names(store, index)) {
-    const path = `${index}/${place}`
-    const services = yield* names(store, path)
-    if (but.has(path) || !services.includes(name)) continue
-    yield* store.remove(services.length === 1 ? path : `${path}/${name}`)
-  }
+/** Each takes its way to the store and back: one after the other they would take long. */
+const atOnce = { concurrency: "unbounded", discard: true } as const
+
+const removeFrom = Effect.fnUntraced(function*(store: XenStoreAccess, place: string, name: string) {
+  const services = yield* names(store, place)
+  if (services.includes(name)) yield* store.remove(services.length === 1 ? place : `${place}/${name}`)
 })
 
 /** The names in a directory; none where it is not there, or not for this domain. */

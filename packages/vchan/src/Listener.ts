@@ -256,8 +256,8 @@ const hold = Effect.fnUntraced(function*(
       store,
       Effect.fnUntraced(function*(store) {
         if (!Option.contains(yield* readKey(store, key), token)) return
-        yield* store.remove(service)
-        if (announcement !== undefined) yield* withdraw(store, announcement)
+        const withdrawn = announcement === undefined ? Effect.void : withdraw(store, announcement)
+        yield* Effect.all([store.remove(service), withdrawn], { concurrency: "unbounded", discard: true })
       })
     ))
   )
