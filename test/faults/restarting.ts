@@ -1,12 +1,15 @@
 /**
- * A process that serves `restarting` to anybody, as the domain that it is given, and is to be killed in the middle of its calls.
+ * A process that serves `restarting` to anybody, and is to be killed in the middle of its calls. Its argument is the domain of an emulated host
+ * that it is to be of; without, it is of the one that it runs in.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { VchanRpcServer } from "@vchan/rpc"
-import { EmulatedXen } from "@vchan/xen-linux"
+import { EmulatedXen, Xen } from "@vchan/xen-linux"
 import { Effect, Layer } from "effect"
 import { Restarting } from "./contract.ts"
 import { tell } from "./tell.ts"
+
+const domid = process.argv[2]
 
 const handlers = Restarting.toLayer({
   Get: ({ key }) => Effect.as(Effect.sleep("2 millis"), key),
@@ -17,7 +20,7 @@ const handlers = Restarting.toLayer({
 Layer.effectDiscard(tell("ready")).pipe(
   Layer.provide(VchanRpcServer.layer(Restarting, { service: "restarting", clients: "any" })),
   Layer.provide(handlers),
-  Layer.provide(EmulatedXen.layer({ domid: Number(process.argv[2]) })),
+  Layer.provide(domid === undefined ? Xen.layer : EmulatedXen.layer({ domid: Number(domid) })),
   Layer.launch,
   NodeRuntime.runMain
 )

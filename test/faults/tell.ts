@@ -1,10 +1,9 @@
 /**
- * A word from a test's process to its parent, over Node's own channel.
+ * A word from a test's process to its parent, over Node's own channel where there is one, else on standard output.
  */
-import { Effect } from "effect"
+import { Console, Effect } from "effect"
 
 export const tell = (word: string): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    if (process.send === undefined) return resume(Effect.void)
-    process.send(word, () => resume(Effect.void))
+  process.send === undefined ? Console.log(word) : Effect.callback((resume) => {
+    process.send?.(word, () => resume(Effect.void))
   })

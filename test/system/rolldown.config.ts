@@ -12,7 +12,9 @@ export default {
     peer: here("peer/main.ts"),
     conformance: here("conformance.ts"),
     "echo-guest": here("../../examples/echo/guest.ts"),
-    "echo-client": here("../../examples/echo/client.ts")
+    "echo-client": here("../../examples/echo/client.ts"),
+    restarting: here("../faults/restarting.ts"),
+    "call-on": here("../faults/callOn.ts")
   },
   platform: "node",
   external: ["koffi"],

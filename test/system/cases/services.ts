@@ -25,6 +25,21 @@ export const services: ReadonlyArray<Case> = [
   {
     name: "the typed echo example, unchanged, from dom0 and a guest to a guest at once",
     run: (world) => echoExample(world, "one", ["dom0", "two"])
+  },
+  {
+    name: "a client goes on when its server was killed and is started again",
+    run: Effect.fnUntraced(function*({ one, two }) {
+      const serve = Effect.tap(one.start(["node", "/bench/restarting.js"]), ({ said }) => said("ready"))
+      let server = yield* serve
+      const client = yield* two.start(["node", "/bench/call-on.js", String(one.domid)])
+      for (const connection of [1, 2]) {
+        yield* client.said(`answered on connection ${connection}`)
+        yield* server.kill
+        server = yield* serve
+      }
+      // The last one ends in peace, and takes along what those before it left.
+      yield* client.said("answered on connection 3")
+    })
   }
 ]
 
