@@ -11,7 +11,7 @@
  */
 import { Closed, Listener, VchanError } from "@vchan/vchan"
 import type { DomId, EventChannel, GrantTable, XenStore } from "@vchan/xen"
-import { type Context, Deferred, Duration, Effect, Exit, Layer, Scope, Stream, SubscriptionRef } from "effect"
+import { Cause, type Context, Deferred, Duration, Effect, Exit, Layer, Option, Scope, Stream, SubscriptionRef } from "effect"
 import type { Rpc, RpcClient, RpcGroup } from "effect/rpc"
 import { ClientConnections } from "./ClientConnections.ts"
 import type { ClientEngine } from "./ClientEngine.ts"
@@ -134,8 +134,8 @@ export const connect = <Rpcs extends Rpc.Any>(
     const first = yield* open("wait")
     const state = yield* SubscriptionRef.make<ConnectionState>(ConnectionState.Open())
     const connections = new ClientConnections({ domid, service, engine: first, state })
-    const closed = new VchanError({ domid, path, reason: new Closed() })
-    yield* Effect.addFinalizer(() => connections.lose(failed(new ConnectionLost({ error: closed }))))
+    const closed = failed(new ConnectionLost({ error: new VchanError({ domid, path, reason: new Closed() }) }))
+    yield* Effect.addFinalizer(() => connections.lose(closed))
 
     /** Waits for the end of a connection, and makes another one; fails where there will be none. */
     const another = Effect.fnUntraced(function*(engine: ClientEngine) {
@@ -158,7 +158,12 @@ export const connect = <Rpcs extends Rpc.Any>(
       yield* connections.open(next)
       return next
     })
-    yield* Effect.forkScoped(Effect.catch(follow(first, another), (error) => connections.lose(error)))
+    yield* follow(first, another).pipe(
+      // A Schedule may die. Nobody shall wait for it then.
+      Effect.tapDefect((defect) => Effect.logError(`${service} of domain ${domid} is not connected to any more`, defect)),
+      Effect.catchCause((cause) => connections.lose(Option.getOrElse(Cause.findErrorOption(cause), () => closed))),
+      Effect.forkScoped
+    )
     return {
       client: clientOf<Rpcs, VchanRpcError>(group, methods, connections, services),
       state: SubscriptionRef.get(state),

@@ -322,6 +322,17 @@ describe("A call that waits for a connection", () => {
     })))
 })
 
+describe("A Schedule that dies", () => {
+  it.live("fails all calls, and lets none wait", () =>
+    inSeven(Effect.fnUntraced(function*({ kill }) {
+      const reconnect = Schedule.map(soon, () => Effect.die("the test's"))
+      const { client, state } = yield* VchanRpcClient.connect(Group, { ...options, reconnect })
+      yield* kill
+      assert.strictEqual(reasonOf(yield* Effect.flip(client.Get({ until: 2 }))), "ConnectionLost")
+      assert.strictEqual((yield* state)._tag, "Lost")
+    })).pipe(Effect.provide(Logger.layer([]))))
+})
+
 describe("The usual Schedule", () => {
   it.live("goes on while no server is there", () =>
     inSeven(Effect.fnUntraced(function*({ kill, start }) {
