@@ -1,7 +1,10 @@
 /**
- * Explorations as tests: each prints how many states it visited. `VCHAN_EXPLORE=large` makes them go further.
+ * Explorations as tests: each prints how many states it visited. `VCHAN_EXPLORE=large` makes them go further. What a test file counted is left
+ * among the figures.
  */
-import { assert, it } from "@effect/vitest"
+import { afterAll, assert, expect, it } from "@effect/vitest"
+import * as path from "node:path"
+import { leaveFigures } from "../figures.ts"
 import { type Exploration, explore, type Found } from "./explore.ts"
 import type { Strength } from "./Memory.ts"
 
@@ -10,6 +13,10 @@ export const large = process.env["VCHAN_EXPLORE"] === "large"
 
 /** So many states are visited at most: more do not fit into memory. */
 const limit = 5_000_000
+
+const counted = { scenarios: 0, states: 0, mutations: 0 }
+
+afterAll(() => leaveFigures(`explorer-${path.basename(expect.getState().testPath ?? "", ".test.ts")}`, counted))
 
 type Scenario = Omit<Exploration, "strength">
 
@@ -28,10 +35,12 @@ const machines: ReadonlyArray<Strength> = ["x86", "arm"]
 export const holds = (name: string, scenario: () => Scenario, on = machines): void => {
   for (const strength of on) {
     it(`${name} (${strength})`, { timeout: large ? 1_800_000 : 120_000 }, () => {
-      const { complete, ends, failure } = visit(name, strength, scenario())
+      const { complete, ends, failure, states } = visit(name, strength, scenario())
       assert.isUndefined(failure, [failure?.what, ...failure?.way ?? []].join("\n"))
       assert.isTrue(complete, "there are more states than the limit")
       assert.isAbove(ends, 0)
+      counted.scenarios++
+      counted.states += states
     })
   }
 }
@@ -41,6 +50,7 @@ export const finds = (name: string, wrong: RegExp, scenario: () => Scenario, on 
   for (const strength of on) {
     it(`${name} is found (${strength})`, { timeout: 120_000 }, () => {
       assert.match(visit(name, strength, scenario()).failure?.what ?? "nothing", wrong)
+      counted.mutations++
     })
   }
 }

@@ -4,11 +4,12 @@
  *
  * Each race is one C process and one connection in this process. `VCHAN_RACES` says how many there are for each case; 25 where not given.
  */
-import { expect, it } from "@effect/vitest"
+import { afterAll, expect, it } from "@effect/vitest"
 import { Handshake, type Vchan, type VchanError } from "@vchan/vchan"
 import { XenStore } from "@vchan/xen"
 import { Effect } from "effect"
 import { crc32 } from "node:zlib"
+import { leaveFigures } from "../figures.ts"
 import type { Program } from "../system/Programs.ts"
 import { ends } from "../system/World.ts"
 import { describeDebian } from "./debian.ts"
@@ -63,6 +64,9 @@ const sameAs = Effect.fnUntraced(function*(race: number, received: Read, writer:
 })
 
 describeDebian(`${races} races between the last bytes and the end`, (debian) => {
+  let held = 0
+  afterAll(() => leaveFigures("races", { races: held }))
+
   const sizes = [{ left: 1024, right: 2048 }, { left: 65_536, right: 65_536 }]
 
   it.live.each(sizes)(
@@ -83,6 +87,7 @@ describeDebian(`${races} races between the last bytes and the end`, (debian) => 
           }
         }).pipe(Effect.scoped, Effect.provide(one.xen))
         yield* untilReleased
+        held += races
       }).pipe(Effect.scoped, Effect.timeout(duration)),
     1000 * (25 + races / 5)
   )
@@ -102,6 +107,7 @@ describeDebian(`${races} races between the last bytes and the end`, (debian) => 
         }).pipe(Effect.scoped)
       }
       yield* untilReleased
+      held += races
     }).pipe(Effect.scoped, Effect.timeout(duration)), 1000 * (25 + races / 5))
 
   it.live("C clients that do not wait for each other's end to be noticed: not a byte is lost or doubled", () =>
@@ -125,6 +131,7 @@ describeDebian(`${races} races between the last bytes and the end`, (debian) => 
         const writing = Effect.scoped(Effect.flatMap(two.startC("sh", "-c", rounds.join(" && ")), (shell) => ends("the clients", shell)))
         yield* Effect.all([reading, writing], { concurrency: "unbounded" })
         expect(words(received)).toBe(words(sent))
+        held += races
       }).pipe(Effect.scoped, Effect.provide(one.xen))
     }).pipe(Effect.scoped, Effect.timeout(duration)), 1000 * (25 + races / 5))
 
@@ -145,6 +152,7 @@ describeDebian(`${races} races between the last bytes and the end`, (debian) => 
         }).pipe(Effect.scoped)
       }
       yield* untilReleased
+      held += races
     }).pipe(Effect.scoped, Effect.timeout(duration)), 1000 * (25 + races / 5))
 
   it.live(
@@ -168,6 +176,7 @@ describeDebian(`${races} races between the last bytes and the end`, (debian) => 
           yield* sameAs(races, yield* Effect.scoped(Effect.flatMap(server.accept, (vchan) => readAll(vchan))), last)
         }).pipe(Effect.scoped, Effect.provide(one.xen))
         yield* untilReleased
+        held += races
       }).pipe(Effect.scoped, Effect.timeout(duration)),
     1000 * (25 + races / 5)
   )
@@ -188,5 +197,6 @@ describeDebian(`${races} races between the last bytes and the end`, (debian) => 
         yield* Effect.provideContext(Effect.flatMap(XenStore, (store) => store.remove("data/races")), one.xen)
       }
       yield* untilReleased
+      held += races
     }).pipe(Effect.scoped, Effect.timeout(duration)), 1000 * (25 + races / 5))
 })

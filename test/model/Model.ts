@@ -29,6 +29,9 @@ interface Transaction {
   readonly changed: Map<string, Node>
   /** Paths that watches are to hear of, and whether only on the very path. */
   readonly told: Map<string, boolean>
+  /** How many nodes more, or less, a domain owns by it. */
+  readonly moved: Map<number, number>
+  creates: boolean
   /** Its last operation would have touched too many nodes. */
   refused: boolean
   /** It cannot be committed any more. */
@@ -173,7 +176,7 @@ export class Model implements Store {
       children: missing.slice(index + 1, index + 2).map(last)
     }))
     const grown = { ...top, children: [...top.children, last(missing[0] ?? path)] }
-    if (domid !== 0 && this.#owned(domid, transaction) + missing.length > quotas.nodes) return "ENOSPC"
+    if (domid !== 0 && this.#owned(domid) + (transaction ? 1 : missing.length) > quotas.nodes) return "ENOSPC"
     if (this.#isTooBig(domid, [grown, ...made], transaction)) return "ENOSPC"
     this.#tellAround(transaction, [path], () => {
       this.#put(above(missing[0] ?? path), grown, transaction)
@@ -206,17 +209,24 @@ export class Model implements Store {
 
   #put(path: string, node: Node, transaction?: Transaction): void {
     const nodes = transaction?.changed ?? this.#nodes
+    const before = this.#get(path, transaction)
+    if (transaction) {
+      const [was, is] = [before, node].map((each) => each && domidOf(each.permissions[0]))
+      if (before === undefined) transaction.creates = true
+      if (was !== is && was !== undefined) transaction.moved.set(was, (transaction.moved.get(was) ?? 0) - 1)
+      if (was !== is && is !== undefined) transaction.moved.set(is, (transaction.moved.get(is) ?? 0) + 1)
+    }
     if (node === undefined && transaction === undefined) nodes.delete(path)
     else nodes.set(path, node && { ...node })
   }
 
-  /** How many nodes a domain owns; a transaction counts what it did itself on top. */
-  #owned(domid: number, transaction?: Transaction): number {
-    const owned = (node: Node) => node !== undefined && domidOf(node.permissions[0]) === domid ? 1 : 0
-    let count = 0
-    for (const node of this.#nodes.values()) count += owned(node)
-    for (const [path, node] of transaction?.changed ?? []) count += owned(node) - owned(transaction?.seen.get(path))
-    return count
+  #owned(domid: number): number {
+    return [...this.#nodes.values()].filter((node) => domidOf(node?.permissions[0]) === domid).length
+  }
+
+  /** Whether a domain would own as many nodes as it may, or more, and the transaction has created or removed some of them. */
+  #isCrowdedBy({ moved }: Transaction): boolean {
+    return [...moved].some(([domid, more]) => domid !== 0 && this.#owned(domid) + more >= quotas.nodes)
   }
 
   /** Changes nodes, and tells the watches of the first and of those below it that went with it; in a transaction, at its end. */
@@ -268,14 +278,8 @@ export class Model implements Store {
     if (within !== undefined) return "EBUSY"
     const open = [...this.#transactions.values()].filter((each) => clients[each.client] === clients[client])
     if (clients[client] !== 0 && open.length > quotas.transactions) return "ENOSPC"
-    this.#transactions.set(`${client} ${++this.#started}`, {
-      client,
-      seen: new Map(),
-      changed: new Map(),
-      told: new Map(),
-      refused: false,
-      failed: false
-    })
+    const fresh = { seen: new Map(), changed: new Map(), told: new Map(), moved: new Map(), creates: false, refused: false, failed: false }
+    this.#transactions.set(`${client} ${++this.#started}`, { client, ...fresh })
     return String(this.#started)
   }
 
@@ -286,10 +290,8 @@ export class Model implements Store {
     this.#transactions.delete(`${client} ${id}`)
     if (verdict === "F") return "OK"
     if (transaction.failed) return "ENOMEM"
+    if (clients[client] !== 0 && transaction.creates && this.#isCrowdedBy(transaction)) return "ENOSPC"
     for (const [path, node] of transaction.seen) if (this.#nodes.get(path) !== node) return "EAGAIN"
-    const domid = clients[client] ?? 0
-    const owned = this.#owned(domid, transaction)
-    if (domid !== 0 && owned > quotas.nodes && owned > this.#owned(domid)) return "ENOSPC"
     const told = [...transaction.told].filter(([path]) => this.#nodes.has(path) || transaction.changed.get(path) !== undefined)
     const before = told.map(([path]) => this.#around(path))
     for (const [path, node] of transaction.changed) this.#put(path, node)

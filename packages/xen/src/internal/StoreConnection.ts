@@ -260,10 +260,8 @@ export class StoreConnection {
     this.#transactions.delete(id)
     if (verdict === "F") return ok
     if (transaction.failed) return "ENOMEM"
+    if (!isPrivileged(this.#domid) && transaction.reaches(this.#state.quotas.nodes)) return "ENOSPC"
     if (transaction.conflicts) return "EAGAIN"
-    if (!isPrivileged(this.#domid) && transaction.adds(this.#domid) && transaction.owned(this.#domid) > this.#state.quotas.nodes) {
-      return "ENOSPC"
-    }
     transaction.commit()
     return ok
   }

@@ -5,7 +5,7 @@
  * itself. At its end the generations tell whether anybody else changed one of those nodes meanwhile. So does C xenstored.
  */
 import type { DomId } from "../DomId.ts"
-import { type NodeContent, type NodePermissions, parentOf, type StoreNode } from "./StoreNode.ts"
+import { isPrivileged, type NodeContent, type NodePermissions, parentOf, type StoreNode } from "./StoreNode.ts"
 
 /** A change that watches are to hear of. */
 export interface Change {
@@ -21,8 +21,8 @@ export interface NodeView {
   readonly get: (path: string) => StoreNode | undefined
   /** Replaces, creates, or with undefined removes a node. */
   readonly put: (path: string, node: NodeContent | undefined) => void
-  /** How many nodes a domain owns. */
-  readonly owned: (domid: DomId) => number
+  /** Whether a domain may own so many nodes more. A transaction looks whether there is room for one, and at its end for all. */
+  readonly mayOwn: (domid: DomId, more: number, quota: number) => boolean
   /** An operation was refused halfway, for want of room: a transaction in which that happens cannot be committed. */
   readonly fail: () => void
   /** Tells that a node was changed; of a removed node, while its parent is still there. */
@@ -71,6 +71,10 @@ export class Nodes implements NodeView {
     return this.#owned.get(domid) ?? 0
   }
 
+  mayOwn(domid: DomId, more: number, quota: number): boolean {
+    return this.owned(domid) + more <= quota
+  }
+
   fail(): void {}
 
   changed(path: string, before: StoreNode | undefined, exact = false): void {
@@ -105,6 +109,7 @@ export class Transaction implements NodeView {
   /** What watches are to hear of, and whether exactly there. */
   readonly #changed = new Map<string, boolean>()
   readonly #owned = new Map<DomId, number>()
+  #creates = false
   #refused = false
   #failed = false
   #outdated = false
@@ -148,18 +153,22 @@ export class Transaction implements NodeView {
   put(path: string, node: NodeContent | undefined): void {
     const before = this.get(path)
     if (this.#refused) return
-    if (before !== undefined) this.#count(before.permissions[0].domid, -1)
-    if (node !== undefined) this.#count(node.permissions[0].domid, 1)
+    const [was, is] = [before?.permissions[0].domid, node?.permissions[0].domid]
+    if (was !== is) {
+      this.#count(was, -1)
+      this.#count(is, 1)
+    }
+    if (before === undefined) this.#creates = true
     this.#written.set(path, node && { ...node, generation: this.#base.nextGeneration() })
   }
 
-  owned(domid: DomId): number {
-    return this.#base.owned(domid) + (this.#owned.get(domid) ?? 0)
+  mayOwn(domid: DomId, _more: number, quota: number): boolean {
+    return this.#base.mayOwn(domid, 1, quota)
   }
 
-  /** Whether it leaves a domain with more nodes than it began with. */
-  adds(domid: DomId): boolean {
-    return (this.#owned.get(domid) ?? 0) > 0
+  /** Whether it creates nodes, and leaves a domain whose number of nodes it changes with as many as this, or more. */
+  reaches(nodes: number): boolean {
+    return this.#creates && [...this.#owned].some(([domid, more]) => !isPrivileged(domid) && this.#base.owned(domid) + more >= nodes)
   }
 
   changed(path: string, _before: StoreNode | undefined, exact = false): void {
@@ -182,7 +191,7 @@ export class Transaction implements NodeView {
     for (const { before, exact, path } of changes) this.#base.report({ path, exact, permissions: [...before, ...around(path)] })
   }
 
-  #count(domid: DomId, difference: number): void {
-    this.#owned.set(domid, (this.#owned.get(domid) ?? 0) + difference)
+  #count(domid: DomId | undefined, difference: number): void {
+    if (domid !== undefined) this.#owned.set(domid, (this.#owned.get(domid) ?? 0) + difference)
   }
 }

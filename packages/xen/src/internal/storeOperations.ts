@@ -71,7 +71,7 @@ const create = (access: Access, path: string, value: Uint8Array): XenStoreErrno 
     missing.push(above)
     above = parentOf(above)
   }
-  if (!isPrivileged(domid) && nodes.owned(domid) + missing.length > quotas.nodes) return "ENOSPC"
+  if (!isPrivileged(domid) && !nodes.mayOwn(domid, missing.length, quotas.nodes)) return "ENOSPC"
   const permissions = inherit(parent.permissions, domid)
   const made = missing.map((at, index) => {
     const node = leaf(permissions, index === 0 ? value : undefined)
