@@ -7,11 +7,8 @@ import { casesWith } from "../system/cases.ts"
 import { describeDebian } from "./debian.ts"
 import { makeWorld } from "./world.ts"
 
-/** Shown on the emulated host by other suites, or of no meaning there. */
-const elsewhere = /contract|example|speed|socket-proxy|admitted|is not for/
-
 describeDebian("as on real Xen, on the emulated host", (debian) => {
-  for (const { name, run } of casesWith("").filter(({ name }) => !elsewhere.test(name))) {
+  for (const { name, run } of casesWith("").filter(({ onXenAlone }) => onXenAlone !== true)) {
     it.live(name, () =>
       Effect.gen(function*() {
         const world = yield* makeWorld(debian)

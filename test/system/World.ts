@@ -28,6 +28,8 @@ export interface World {
 /** One thing that is shown to be so. */
 export interface Case {
   readonly name: string
+  /** On the emulated host it is shown by other suites, or has no meaning. */
+  readonly onXenAlone?: boolean
   readonly run: (world: World) => Effect.Effect<void, BenchError, Scope.Scope>
 }
 

@@ -9,16 +9,17 @@ import { admission, proxy, services } from "./cases/services.ts"
 import { speed } from "./cases/speed.ts"
 import type { Case } from "./World.ts"
 
+const onXenAlone = (cases: ReadonlyArray<Case>): ReadonlyArray<Case> => cases.map((each) => ({ ...each, onXenAlone: true }))
+
 const all: ReadonlyArray<Case> = [
   ...basics,
   ...clients,
   ...ending,
-  ...services,
+  ...onXenAlone(services),
   ...admission,
-  ...proxy,
+  ...onXenAlone(proxy),
   ...interop,
-  ...speed,
-  ...contracts,
+  ...onXenAlone([...speed, ...contracts]),
   ...destruction
 ]
 

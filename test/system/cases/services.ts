@@ -49,6 +49,7 @@ const sees = (domain: Domain, ...argv: ReadonlyArray<string>) => Effect.scoped(E
 export const admission: ReadonlyArray<Case> = [
   {
     name: "a domain that is not admitted can neither see a listener's keys nor connect",
+    onXenAlone: true,
     run: Effect.fnUntraced(function*({ dom0, one, two }) {
       const at = meeting(one, two)
       yield* at.serve("TypeScript", "listen", 0)
@@ -80,6 +81,7 @@ export const admission: ReadonlyArray<Case> = [
   },
   {
     name: "a domain that a server is not for can neither read its keys nor connect",
+    onXenAlone: true,
     run: Effect.fnUntraced(function*({ dom0, one, two }) {
       for (const kind of ["C", "TypeScript"] as const) {
         const at = meeting(one, dom0)
