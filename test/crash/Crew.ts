@@ -23,8 +23,15 @@ interface Member {
 /** What a process is seen to have open. */
 export interface Open {
   readonly files: number
-  readonly mappings: number
+  readonly mapped: number
 }
+
+/** How many bytes of files in a directory are mapped, by what `/proc/<pid>/maps` says. How many ranges they are is the kernel's choice. */
+const mappedFrom = (directory: string, maps: string): number =>
+  maps.split("\n").filter((line) => line.includes(directory)).reduce((sum, line) => {
+    const [from = "0", to = "0"] = line.split(" ")[0]?.split("-") ?? []
+    return sum + Number.parseInt(to, 16) - Number.parseInt(from, 16)
+  }, 0)
 
 const bounded = <A, E>(what: () => string, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
   Effect.timeoutOrElse(effect, { duration: "15 seconds", orElse: () => Effect.die(new Error(`it never came: ${what()}`)) })
@@ -112,11 +119,11 @@ export const makeCrew = Effect.fnUntraced(function*() {
       Effect.orDie(HostControl.status({ directory })),
       (status) => ({ ...status, domains: status.domains.toSorted((left, right) => left - right) })
     ),
-    /** What a process is seen to have open: files, sockets among them, and mappings of the host's files. */
+    /** What a process is seen to have open: files, sockets among them, and how many bytes of the host's files are mapped. */
     open: (role: Role) =>
       Effect.map(member(role), ({ child: { pid } }): Open => ({
         files: fs.readdirSync(`/proc/${pid}/fd`).length,
-        mappings: fs.readFileSync(`/proc/${pid}/maps`, "utf8").split("\n").filter((line) => line.includes(directory)).length
+        mapped: mappedFrom(directory, fs.readFileSync(`/proc/${pid}/maps`, "utf8"))
       })),
     /** How many bytes a process has said it wrote on its last connection, before it died. */
     takeWritten: (role: Role) =>

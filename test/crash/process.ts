@@ -98,14 +98,15 @@ const serve = (written: string) =>
       rightMin: 16_384,
       handler: (vchan) => exchange(vchan, written, () => {})
     })
-    yield* Layer.build(Layer.provide(VchanRpcServer.layer(Places, { service: "places", clients: "any" }), handlers))
+    const served = VchanRpcServer.layer(Places, { service: "places", clients: "any", grace: "10 millis" })
+    yield* Layer.build(Layer.provide(served, handlers))
     state = "up"
     yield* Effect.flatMap(listener.ended, endedBy)
   })
 
 const call = (heard: () => void) =>
   Effect.gen(function*() {
-    const places = yield* VchanRpcClient.make(Places, { domain: serverDomid, service: "places" })
+    const places = yield* VchanRpcClient.make(Places, { domain: serverDomid, service: "places", reconnect: false })
     yield* opened
     let from = 0
     const asking = Effect.suspend(() => {

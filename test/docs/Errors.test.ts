@@ -11,10 +11,12 @@ const root = path.resolve(import.meta.dirname, "../..")
 const text = fs.readFileSync(path.join(root, "docs/ERRORS.md"), "utf8")
 
 /** The page's parts, by their headings. */
-const parts = new Map(text.split(/^## /m).slice(1).map((part) => {
-  const end = part.indexOf("\n")
-  return [part.slice(0, end), part.slice(end)] as const
-}))
+const parts = new Map(
+  text.split(/^## /m).slice(1).map((part) => {
+    const end = part.indexOf("\n")
+    return [part.slice(0, end), part.slice(end)] as const
+  })
+)
 
 /** The rows of the tables in a part: what they are about, and the other cells. */
 const rowsOf = (part: string): ReadonlyArray<readonly [name: string, ...cells: ReadonlyArray<string>]> =>

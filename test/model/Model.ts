@@ -210,6 +210,7 @@ export class Model implements Store {
   #put(path: string, node: Node, transaction?: Transaction): void {
     const nodes = transaction?.changed ?? this.#nodes
     const before = this.#get(path, transaction)
+    if (transaction?.refused === true) return
     if (transaction) {
       const [was, is] = [before, node].map((each) => each && domidOf(each.permissions[0]))
       if (before === undefined) transaction.creates = true

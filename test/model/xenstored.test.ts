@@ -1,5 +1,5 @@
 /**
- * The same steps as in model.test.ts, with C xenstored as the judge. `VCHAN_RUNS` says how often, 50 times where not given.
+ * The same steps as in model.test.ts, with C xenstored as the judge. `VCHAN_RUNS` says how often, 50 times where not given, and `VCHAN_SEED` which.
  */
 import * as fc from "fast-check"
 import { it } from "vitest"
@@ -12,6 +12,7 @@ import type { Store } from "./Store.ts"
 import { Tree } from "./Tree.ts"
 import { Xenstored } from "./Xenstored.ts"
 
+const seed = Number(process.env.VCHAN_SEED ?? 1)
 const runs = Number(process.env.VCHAN_RUNS ?? 50)
 
 describeDebian(`as Debian's xenstored in ${runs} runs of random steps`, (debian) => {
@@ -26,7 +27,7 @@ describeDebian(`as Debian's xenstored in ${runs} runs of random steps`, (debian)
 
   const asXenstored = (name: string, make: () => Store) =>
     it(`does ${name}`, { timeout: 30_000 + 1000 * runs }, async () => {
-      await fc.assert(fc.asyncProperty(steps, (steps) => compared(steps, make())), { numRuns: runs })
+      await fc.assert(fc.asyncProperty(steps, (steps) => compared(steps, make())), { seed, numRuns: runs })
       leaveFigures(`xenstored-${name.split(" ").at(-1)}`, { runs })
     })
 
