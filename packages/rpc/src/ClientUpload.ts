@@ -8,7 +8,7 @@
 import { Cause, Context, Effect, Exit, type Fiber, Result, Stream, Tracer } from "effect"
 import type { Asked } from "./ClientEnvelope.ts"
 import type { UploadCodecs } from "./Contract.ts"
-import { FrameType } from "./Frame.ts"
+import { FrameType, maxBody } from "./Frame.ts"
 import type { Limits } from "./Limits.ts"
 import type { Outgoing } from "./Outgoing.ts"
 import { MessageTooLarge } from "./RpcError.ts"
@@ -32,16 +32,13 @@ interface Options {
 export class ClientUpload {
   private readonly options: Options
   private readonly sender: StreamSender
-  /** The most bytes of an item that the server takes. */
-  private readonly limit: number
   private fiber: Fiber.Fiber<void, unknown> | undefined = undefined
   private isStopped = false
 
   constructor(options: Options) {
     const { codecs: { items: codec }, id, index, out, peer: { maxMessage, window } } = options
     this.options = options
-    this.limit = Math.min(maxMessage, window)
-    this.sender = new StreamSender({ out, codec, window, limit: this.limit, index, id })
+    this.sender = new StreamSender({ out, codec, window, limit: Math.min(maxMessage, window), index, id })
   }
 
   /** Begins to send: the Request has gone. */
@@ -93,10 +90,10 @@ export class ClientUpload {
     this.options.onBroken(Exit.failCause(Cause.fromReasons(reasons.flatMap((reason) => (Cause.isFailReason(reason) ? [] : [reason])))))
   }
 
-  /** The stream's typed error, which the handler gets. */
+  /** The stream's typed error, which the handler gets. It goes in one frame: the window says nothing of it. */
   private fail(error: unknown): void {
-    const { limit } = this
-    const { codecs, id, index, onBroken, out } = this.options
+    const { codecs, id, index, onBroken, out, peer } = this.options
+    const limit = Math.min(peer.maxMessage, maxBody)
     const body = codecs.failure.encode(error)
     if (Result.isFailure(body)) {
       return onBroken(Exit.die(new Error(`the stream's failure cannot be encoded: ${body.failure}`, { cause: error })))

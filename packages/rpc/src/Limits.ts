@@ -15,7 +15,7 @@ export const Limits = Schema.Struct({
   maxHeaders: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1024 * 1024 })),
   /**
    * The bytes that the peer's messages may take here in all: those that come in segments, until they are whole, and on a server the payloads
-   * of the calls in flight.
+   * of the calls in flight and, for each stream in them, 5/4 of the window.
    */
   memory: Schema.Int.check(Schema.isBetween({ minimum: 1024, maximum: 0xFFFF_FFFF }))
 }).check(Schema.makeFilter(({ maxMessage, memory }) => maxMessage <= memory || "memory is less than maxMessage"))

@@ -247,6 +247,17 @@ describe("A stream in a payload", () => {
       yield* until(() => log.open === 0 || undefined)
     }).pipe(Effect.scoped, Effect.provide(Live)))
 
+  it.live("with an error longer than a frame fails its call", () =>
+    Effect.gen(function*() {
+      const Wordy = RpcGroup.make(Rpc.make("Hear", { payload: RpcSchema.Stream(Schema.Int, Schema.String), success: Schema.String }))
+      const hear = Wordy.toLayer({ Hear: (numbers) => Effect.catch(Effect.as(Stream.runDrain(numbers), "none"), Effect.succeed) })
+      const { client } = yield* Effect.provide(pair(Wordy), hear)
+      const words = "x".repeat(60_000)
+      assert.strictEqual(yield* client.Hear(Stream.fail(words)), words)
+      const error = yield* Effect.flip(client.Hear(Stream.fail("x".repeat(70_000))))
+      assert.deepInclude(error.reason, { _tag: "MessageTooLarge", limit: 65_536 })
+    }).pipe(Effect.scoped))
+
   it.live("takes its window of the server's memory, however little it sends", () =>
     Effect.gen(function*() {
       const { client } = yield* pair(Group, { server: { window, maxMessage: window, memory: 3 * window } })
