@@ -1,16 +1,10 @@
-import { MemoryXen } from "@vchan/xen"
-import type { Backend } from "./Backend.ts"
+import { memory } from "./backends.ts"
 import { effectRpc } from "./effectRpc.ts"
 import { eventChannel } from "./eventChannel.ts"
 import { grantTable } from "./grantTable.ts"
 import { rpc } from "./rpc.ts"
 import { vchan } from "./vchan.ts"
 import { xenStore } from "./xenStore.ts"
-
-const memory: Backend = {
-  name: "memory",
-  host: (limits) => MemoryXen.make({ limits: { ...limits } })
-}
 
 grantTable(memory)
 eventChannel(memory)

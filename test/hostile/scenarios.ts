@@ -1,0 +1,16 @@
+/**
+ * All scenarios of the hostile peer.
+ */
+import { emulated, memory } from "../conformance/backends.ts"
+import { hostileAnswerers, hostileCallers } from "./frameScenarios.ts"
+import { hostileClients, hostileServers } from "./pages.ts"
+import type { Scenario } from "./Scenario.ts"
+
+export const scenarios: ReadonlyArray<Scenario> = [
+  hostileClients(memory),
+  hostileClients(emulated),
+  hostileServers(memory),
+  hostileServers(emulated),
+  hostileCallers(memory),
+  hostileAnswerers(memory)
+]
