@@ -28,8 +28,8 @@ export interface Backend {
   readonly name: string
   /** The domids that the suites use: 0, 1, 2 and 3, or all the same where a domain has to play each part itself. */
   readonly domids?: { readonly zero: DomId; readonly one: DomId; readonly two: DomId; readonly three: DomId }
-  /** What cannot be shown here: tests that need it are skipped, and shown by others. */
-  readonly lacks?: ReadonlyArray<Capability>
+  /** What cannot be shown here, and why: tests that need it are skipped, with that for a reason. */
+  readonly lacks?: Partial<Record<Capability, string>>
   readonly host: (
     limits?: { readonly grantsPerDomain?: number; readonly portsPerDomain?: number }
   ) => Effect.Effect<Host, never, Scope.Scope>
@@ -38,9 +38,11 @@ export interface Backend {
 /** The domids that a suite uses. */
 export const domidsOf = (backend: Backend) => backend.domids ?? { zero: 0, one: 1, two: 2, three: 3 }
 
-/** Whether the backend lacks what a test needs. */
-export const lacks = (backend: Backend, ...needs: ReadonlyArray<Capability>): boolean =>
-  needs.some((capability) => backend.lacks?.includes(capability) ?? false)
+/** Why the backend cannot show what a test needs; false where it can. */
+export const lacks = (backend: Backend, need: Capability): string | false => {
+  const why = backend.lacks?.[need]
+  return why === undefined ? false : `it takes ${need}: ${why}`
+}
 
 /** The services of a process in a domain, until the Scope ends. */
 export const enter = (host: Host, domid: DomId): Effect.Effect<Context.Context<Xen>, never, Scope.Scope> =>

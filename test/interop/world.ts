@@ -31,17 +31,19 @@ const guest = Effect.fnUntraced(function*(debian: Debian, directory: string, nam
   ]
   const startC = (...argv: ReadonlyArray<string>) =>
     Effect.provide(start([...environment, `LD_LIBRARY_PATH=${debian.libraries}`, `LD_PRELOAD=${debian.shim}`, ...argv]), xen)
+  const status = Effect.orDie(HostControl.status({ directory }))
   const guest: Guest = {
     name,
     domid,
     xen,
     startC,
     held: Effect.map(
-      Effect.orDie(HostControl.status({ directory })),
+      status,
       ({ grants, mappings, ports, transactions, watches }) => JSON.stringify({ grants, mappings, ports, transactions, watches })
     ),
+    ranges: Effect.map(status, ({ grants, mappings }) => grants + mappings),
     start: ([program = "", ...args]) => {
-      if (program === "peer-ts") return Effect.provide(start([program, ...args]), xen)
+      if (program === "peer-ts" || program === "calls") return Effect.provide(start([program, ...args]), xen)
       if (program === "node") {
         const node = [process.execPath, "--conditions=@vchan/source", peerProcess, ...args.slice(1)]
         return Effect.provide(start([...environment, ...node]), xen)
@@ -60,6 +62,7 @@ export const makeWorld = Effect.fnUntraced(function*(debian: Debian) {
     dom0: yield* guest(debian, directory, "dom0", 0),
     one: yield* guest(debian, directory, "one", 5),
     two: yield* guest(debian, directory, "two", 7),
+    pause: ({ name }: Domain) => Effect.die(new Error(`${name} is not alone in its process, which cannot stand still`)),
     destroy: ({ domid }: Domain) => Effect.orDie(HostControl.destroy({ directory, domid })),
     note: (text: string) => Effect.sync(() => console.log(text)),
     status: Effect.orDie(HostControl.status({ directory })),

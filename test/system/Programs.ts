@@ -1,11 +1,14 @@
 /**
  * Programs that run in this domain: processes, and peers within this process. Each is ended, and forgotten, with the Scope it was started in.
  */
+import type { VchanRpcError } from "@vchan/rpc"
+import type { VchanError } from "@vchan/vchan"
 import { EventChannel, GrantTable, type Xen, XenStore } from "@vchan/xen"
 import { LinuxXen } from "@vchan/xen-linux"
 import { Context, Data, Effect, Exit, Fiber, Layer, type Scope } from "effect"
 import { spawn } from "node:child_process"
 import * as readline from "node:readline"
+import { calls } from "./peer/calls.ts"
 import { peer } from "./peer/peer.ts"
 
 /** A program did not do as it should. */
@@ -68,20 +71,24 @@ class Transcript {
 }
 
 /**
- * Starts a program: `["peer-ts", ...]` is a peer within this process, `["peer-ts", "spin", "1000", ...]` one with devices of its own, which looks
- * about for 1000 microseconds before it sleeps, and everything else a command.
+ * Starts a program: `["peer-ts", ...]` is a peer within this process, `["peer-ts", "spin", "0", ...]` one with devices of its own, which looks
+ * about for at most 0 microseconds before it sleeps, `["calls", ...]` one that serves or makes calls, and everything else a command.
  */
 export const start = (argv: ReadonlyArray<string>): Effect.Effect<Program, never, Xen | Scope.Scope> => {
   const [command, word, micros] = argv
+  if (command === "calls") return startHere((say) => calls(argv.slice(1), say))
   if (command !== "peer-ts") return startProcess(argv)
-  if (word !== "spin") return startPeer(argv.slice(1))
+  if (word !== "spin") return startHere((say) => peer(argv.slice(1), say))
   const layer = Layer.orDie(LinuxXen.layer({ spinMicros: Number(micros) }))
-  return Effect.flatMap(Layer.build(layer), (xen) => Effect.provideContext(startPeer(argv.slice(3)), xen))
+  return Effect.flatMap(Layer.build(layer), (xen) => Effect.provideContext(startHere((say) => peer(argv.slice(3), say)), xen))
 }
 
-const startPeer = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
+/** What tells a word. */
+type Say = (line: string) => Effect.Effect<void>
+
+const startHere = Effect.fnUntraced(function*(program: (say: Say) => Effect.Effect<void, VchanError | VchanRpcError, Xen>) {
   const transcript = new Transcript()
-  const fiber = yield* peer(args, (line) => Effect.sync(() => transcript.say(line))).pipe(
+  const fiber = yield* program((line) => Effect.sync(() => transcript.say(line))).pipe(
     Effect.catch(({ message, reason }) =>
       Effect.andThen(Effect.sync(() => transcript.say(`failed: ${reason._tag}: ${message}`)), Effect.interrupt)
     ),

@@ -12,6 +12,8 @@ export interface Domain {
   readonly start: (argv: ReadonlyArray<string>) => Effect.Effect<Program, BenchError, Scope.Scope>
   /** What all its processes hold, in one line. */
   readonly held: Effect.Effect<string, BenchError>
+  /** How many ranges of lent and mapped pages all its processes hold. */
+  readonly ranges: Effect.Effect<number, BenchError>
 }
 
 /** The bench. */
@@ -21,6 +23,8 @@ export interface World {
   readonly two: Domain
   /** Ends a guest for good, as `xl destroy` does; what is started in it afterwards fails. */
   readonly destroy: (guest: Domain) => Effect.Effect<void, BenchError>
+  /** Keeps a guest from running, as `xl pause` does, until the Scope ends. */
+  readonly pause: (guest: Domain) => Effect.Effect<void, BenchError, Scope.Scope>
   /** Adds a line to the report. */
   readonly note: (text: string) => Effect.Effect<void>
 }
@@ -42,12 +46,12 @@ export const ask = Effect.fnUntraced(function*(domain: Domain, argv: ReadonlyArr
 }, Effect.scoped)
 
 /** How a peer is implemented: over Debian's libxenvchan, or here, within the domain's agent or as a process of its own. */
-export type Kind = "C" | "TypeScript" | "process" | "TypeScript that spins for 1000 us"
+export type Kind = "C" | "TypeScript" | "process" | "TypeScript that never spins"
 
 const commands: Readonly<Record<Kind, ReadonlyArray<string>>> = {
   C: ["peer"],
   TypeScript: ["peer-ts"],
-  "TypeScript that spins for 1000 us": ["peer-ts", "spin", "1000"],
+  "TypeScript that never spins": ["peer-ts", "spin", "0"],
   process: ["node", "/bench/peer.js"]
 }
 

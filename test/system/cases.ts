@@ -3,8 +3,9 @@
  * slows down a guest for a while after it has run a suite.
  */
 import { contracts } from "./cases/contracts.ts"
+import { destruction, pauses } from "./cases/domains.ts"
 import { basics, interop } from "./cases/exchange.ts"
-import { clients, destruction, ending } from "./cases/lives.ts"
+import { clients, ending } from "./cases/lives.ts"
 import { admission, proxy, services } from "./cases/services.ts"
 import { speed } from "./cases/speed.ts"
 import type { Case } from "./World.ts"
@@ -19,7 +20,7 @@ const all: ReadonlyArray<Case> = [
   ...admission,
   ...onXenAlone(proxy),
   ...interop,
-  ...onXenAlone([...speed, ...contracts]),
+  ...onXenAlone([...speed, ...pauses, ...contracts]),
   ...destruction
 ]
 

@@ -3,7 +3,7 @@
  * verdict.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import type { XenStore } from "@vchan/xen"
+import type { DomId, XenStore } from "@vchan/xen"
 import { Xen } from "@vchan/xen-linux"
 import { Cause, Console, Effect, Exit, Schedule, type Scope } from "effect"
 import { execFile } from "node:child_process"
@@ -14,11 +14,17 @@ import { BenchError, start, thisXen } from "./Programs.ts"
 import { attach } from "./Remote.ts"
 import { ask, type Case, type Domain, type World } from "./World.ts"
 
-const xl = (...args: ReadonlyArray<string>): Effect.Effect<string, BenchError> =>
+const command = (name: string, ...args: ReadonlyArray<string>): Effect.Effect<string, BenchError> =>
   Effect.callback((resume) => {
-    execFile("xl", args, (error, stdout, stderr) =>
-      resume(error === null ? Effect.succeed(stdout.trim()) : Effect.fail(new BenchError({ message: `xl ${args.join(" ")}: ${stderr}` }))))
+    execFile(name, args, (error, stdout, stderr) =>
+      resume(
+        error === null
+          ? Effect.succeed(stdout.trim())
+          : Effect.fail(new BenchError({ message: `${name} ${args.join(" ")}: ${stderr || error.message}` }))
+      ))
   })
+
+const xl = (...args: ReadonlyArray<string>): Effect.Effect<string, BenchError> => command("xl", ...args)
 
 const createGuest = Effect.fnUntraced(function*(name: string) {
   const config = {
@@ -38,23 +44,41 @@ const createGuest = Effect.fnUntraced(function*(name: string) {
   return Number(yield* xl("domid", name))
 })
 
+const domainOf = (name: string, domid: DomId, start: Domain["start"], held: Domain["held"]): Domain => ({
+  name,
+  domid,
+  start,
+  held,
+  ranges: Effect.map(held, (text) => Number.parseInt(text, 10))
+})
+
 const guest = (name: string): Effect.Effect<Domain, BenchError, XenStore | Scope.Scope> =>
   Effect.gen(function*() {
     const domid = yield* createGuest(name)
     const { held, start } = yield* attach(domid)
-    return { name, domid, start, held }
+    return domainOf(name, domid, start, held)
   }).pipe(Effect.timeoutOrElse({
     duration: "2 minutes",
     orElse: () => Effect.fail(new BenchError({ message: `${name} does not come up` }))
   }))
+
+const report = "/run/xenstored.memory"
+
+/** How many watches all processes of all domains have set, by what xenstored tells of its memory. */
+const watches = Effect.gen(function*() {
+  // It is appended to.
+  fs.rmSync(report, { force: true })
+  yield* command("xenstore-control", "memreport", report)
+  return fs.readFileSync(report, "utf8").split("\n").filter((line) => line.trimStart().startsWith("struct watch ")).length
+})
 
 /** All that could be left; the ports of every domain only dom0 may see. Of a domain that was destroyed dom0 lets go, too. */
 const heldBy = Effect.fnUntraced(function*(world: World, destroyed: ReadonlySet<Domain>) {
   const domains = [world.dom0, world.one, world.two].filter((domain) => !destroyed.has(domain))
   const lines = Effect.forEach(domains, ({ held, name }) => Effect.map(held, (text) => `${name}: ${text}`), { concurrency: "unbounded" })
   const count = `echo ${domains.map(({ domid }) => `$(lsevtchn ${domid} | wc -l)`).join(", ")}`
-  const [ports, texts] = yield* Effect.all([ask(world.dom0, ["sh", "-c", count]), lines], { concurrency: "unbounded" })
-  return destroyed.size > 0 ? texts.filter((text) => !text.startsWith("dom0")) : [...texts, `ports: ${ports}`]
+  const [ports, watched, texts] = yield* Effect.all([ask(world.dom0, ["sh", "-c", count]), watches, lines], { concurrency: "unbounded" })
+  return destroyed.size > 0 ? texts.filter((text) => !text.startsWith("dom0")) : [...texts, `ports: ${ports}`, `watches: ${watched}`]
 })
 
 const run = Effect.fnUntraced(
@@ -87,12 +111,7 @@ const run = Effect.fnUntraced(
 
 const main = Effect.gen(function*() {
   const xen = yield* thisXen
-  const dom0: Domain = {
-    name: "dom0",
-    domid: 0,
-    start: (argv) => Effect.provideContext(start(argv), xen),
-    held: Effect.provideContext(heldHere, xen)
-  }
+  const dom0 = domainOf("dom0", 0, (argv) => Effect.provideContext(start(argv), xen), Effect.provideContext(heldHere, xen))
   const [one, two] = yield* Effect.all([guest("one"), guest("two")], { concurrency: "unbounded" })
   const destroyed = new Set<Domain>()
   const world: World = {
@@ -100,6 +119,7 @@ const main = Effect.gen(function*() {
     one,
     two,
     note: (text) => Console.log(`case: | ${text}`),
+    pause: ({ name }) => Effect.asVoid(Effect.acquireRelease(xl("pause", name), () => Effect.ignore(xl("unpause", name)))),
     destroy: (guest) => Effect.andThen(xl("destroy", guest.name), Effect.sync(() => destroyed.add(guest)))
   }
   yield* Console.log(`dom0: guests ${one.domid} and ${two.domid} are up after ${performance.now() / 1000 | 0} s`)
@@ -108,6 +128,8 @@ const main = Effect.gen(function*() {
     duration: "30 seconds",
     orElse: () => Effect.fail(new BenchError({ message: "a domain does not tell what it holds" }))
   })
+  // The first time sets watches up, through which the guests answer.
+  yield* held
   let before = yield* held
   const [, chosen = ""] = /bench\.only=(\S*)/.exec(fs.readFileSync("/proc/cmdline", "utf8")) ?? []
   for (const each of casesWith(decodeURIComponent(chosen))) {

@@ -11,6 +11,8 @@ type Body = () => Effect.Effect<void, unknown, Scope.Scope>
 
 const live = (name: string, body: Body): void => void test(name, { timeout: 60_000 }, () => Effect.runPromise(Effect.scoped(body())))
 
-const skip = (name: string, body: Body): void => void test.skip(name, () => live(name, body))
+/** What is skipped prints its reason. */
+const skipIf = (reason: string | false) => (name: string, body: Body): void =>
+  reason === false ? live(name, body) : void test(name, { skip: reason })
 
-export const it = { live: Object.assign(live, { skipIf: (condition: boolean) => condition ? skip : live }) }
+export const it = { live: Object.assign(live, { skipIf }) }

@@ -12,14 +12,15 @@ import { makeEventChannel } from "./internal/linuxEventChannel.ts"
 import { makeGrantTable } from "./internal/linuxGrantTable.ts"
 import { makeXenStore } from "./internal/linuxXenStore.ts"
 import { eventDevice, xenDevices } from "./internal/openDevice.ts"
+import { maxSpinMicros } from "./internal/Spin.ts"
 
 /** How this process finds Xen. */
 export interface LinuxXenOptions {
   /** The directory of the kernel's Xen devices; `/dev/xen` where none is named. */
   readonly devices?: string | undefined
   /**
-   * For how long a port that was busy is looked at before it sleeps, in microseconds up to 1000: 0, which is to say not at all, where not
-   * given. The peer runs on a CPU of its own, so giving this one away does not make its answer come sooner.
+   * The longest that a port that was busy is looked at before it sleeps, in microseconds up to 1000, and as many where not given. Up to then
+   * the process finds out how long it pays: 0 is not at all.
    */
   readonly spinMicros?: number | undefined
 }
@@ -35,7 +36,7 @@ const open = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Context.Context<Xen>, XenStoreError, Scope.Scope> {
   const devices = options?.devices ?? xenDevices
   const grants = yield* makeGrantTable(devices)
-  const events = yield* makeEventChannel({ device: eventDevice(devices), spinMicros: options?.spinMicros ?? 0 }).pipe(
+  const events = yield* makeEventChannel({ device: eventDevice(devices), spinMicros: options?.spinMicros ?? maxSpinMicros }).pipe(
     Effect.mapError((reason) => new XenStoreError({ reason }))
   )
   const store = yield* makeXenStore(devices)

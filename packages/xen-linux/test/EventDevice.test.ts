@@ -3,13 +3,14 @@ import type { Port } from "@vchan/xen"
 import { Effect } from "effect"
 import { EventDevice } from "../src/internal/EventDevice.ts"
 import * as libc from "../src/internal/libc.ts"
+import { fixedSpin, type Spin } from "../src/internal/Spin.ts"
 import { readNow, socketPair, until } from "./socketPair.ts"
 
 /** The device with a kernel that tells of events and takes ports back, over a socket. */
-const setup = Effect.fnUntraced(function*(spinMicros = 0) {
+const setup = Effect.fnUntraced(function*(spin: Spin = fixedSpin(0)) {
   const [fd, kernel] = yield* socketPair("stream")
   const device = yield* Effect.acquireRelease(
-    Effect.sync(() => new EventDevice(fd, spinMicros)),
+    Effect.sync(() => new EventDevice(fd, spin)),
     (device) => Effect.sync(() => device.end())
   )
   const returned: Array<number> = []
@@ -79,7 +80,7 @@ describe("EventDevice", () => {
 
   it.live("a port that was woken from here has nothing to write back", () =>
     Effect.gen(function*() {
-      const { collect, device } = yield* setup(20)
+      const { collect, device } = yield* setup(fixedSpin(20))
       const port = device.open(7)
       const count = counting(port)
       port.expectUnsafe()
@@ -153,5 +154,26 @@ describe("EventDevice", () => {
       assert.strictEqual(count.arms, 0)
       yield* until("the number", () => collect().includes(7))
       yield* until("the sleep", () => count.arms === 1)
+    }))
+
+  it.live("its spin is told of what came while it looked about, of each spin in vain, and of each sleep that an event ended", () =>
+    Effect.gen(function*() {
+      const told: Array<string> = []
+      const tell = (word: string) => (time = 1) => void told.push(time >= 0 ? word : `${word} of ${time}`)
+      const { device, fire } = yield* setup({ window: 1, hit: tell("hit"), missed: tell("missed"), woken: tell("woken") })
+      const answers = { look: false, arm: false }
+      const port = device.open(7)
+      const count = counting(port, answers)
+      fire(7)
+      yield* until("the sleep", () => count.arms === 1)
+      assert.deepStrictEqual(told, ["missed"])
+      fire(7)
+      yield* until("the second sleep", () => count.arms === 2)
+      assert.deepStrictEqual(told, ["missed", "woken", "missed"])
+      port.listenUnsafe({ look: () => ++count.looks % 2 === 0, arm: () => (count.arms++, false) })
+      count.looks = 0
+      port.expectUnsafe()
+      yield* until("some hits", () => told.filter((word) => word === "hit").length > 3)
+      assert.isFalse(told.some((word) => word.includes(" of ")), told.join())
     }))
 })

@@ -1,5 +1,5 @@
 /**
- * The contracts, held by the suites that every backend runs.
+ * The suites that every backend passes.
  */
 import { Effect } from "effect"
 import { BenchError } from "../Programs.ts"
@@ -7,7 +7,7 @@ import type { Case } from "../World.ts"
 
 /** A suite runs as a process of Node's test runner, whose words are TAP's. */
 export const contracts: ReadonlyArray<Case> = (["dom0", "one"] as const).flatMap((where) =>
-  ["GrantTable", "EventChannel", "XenStore"].map((suite): Case => ({
+  ["GrantTable", "EventChannel", "Vchan", "XenStore"].map((suite): Case => ({
     name: `the contract of ${suite} holds in ${where === "dom0" ? "dom0" : "a guest"}`,
     run: Effect.fnUntraced(function*(world) {
       const runner = yield* world[where].start(["node", "--test-reporter=tap", "/bench/conformance.js", suite])

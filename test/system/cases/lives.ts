@@ -2,7 +2,6 @@
  * How peers come, follow each other, and go.
  */
 import { Effect } from "effect"
-import { BenchError } from "../Programs.ts"
 import { ask, type Case, ends, expect, meeting } from "../World.ts"
 
 const KiB = 1024
@@ -77,39 +76,3 @@ export const ending: ReadonlyArray<Case> = [
     }))
   )
 ]
-
-/**
- * A destroyed domain sends no event and clears no byte. dom0 is told by the hypervisor; a guest sees a key vanish that was in the dead domain's
- * tree, or that the dead domain owned. What is left uncovered is a guest's raw server, whose client owns no key.
- */
-export const destruction: ReadonlyArray<Case> = [{
-  name: "xl destroy of a domain is noticed within 2 s by dom0's server and client, by a guest's client, and by a guest's listener",
-  run: Effect.fnUntraced(function*({ destroy, dom0, note, one, two }) {
-    const [atDom0, atOne, atTwo, seenByDom0] = [meeting(dom0, two), meeting(one, two), meeting(two, one), meeting(two, dom0)]
-    const server = yield* atDom0.serve("TypeScript", "hold")
-    yield* atDom0.connect("C", "hold")
-    const listener = yield* atOne.serve("TypeScript", "listen", "any")
-    yield* (yield* atOne.connect("TypeScript", "ask", "hold")).said("answered")
-    yield* atTwo.serve("C", "hold")
-    const client = yield* atTwo.connect("TypeScript", "hold")
-    yield* seenByDom0.serve("C", "hold")
-    const dom0Client = yield* seenByDom0.connect("TypeScript", "hold")
-    yield* Effect.forEach([server, client, dom0Client], ({ said }) => said("connected"))
-    const witnesses = [
-      ["dom0's server", server.said("gone")],
-      ["dom0's client", dom0Client.said("gone")],
-      ["a guest's client", client.said("gone")],
-      ["a guest's listener", listener.said(`left ${two.domid}`)]
-    ] as const
-    yield* destroy(two)
-    const begun = performance.now()
-    yield* Effect.forEach(witnesses, ([who, said]) =>
-      Effect.gen(function*() {
-        yield* expect(`what ${who} was told`, yield* said, "DomainGone")
-        yield* note(`${who} knew ${((performance.now() - begun) / 1000).toFixed(1)} s after xl had destroyed it`)
-      }).pipe(Effect.timeoutOrElse({
-        duration: "2 seconds",
-        orElse: () => Effect.fail(new BenchError({ message: `${who} did not notice it` }))
-      })), { concurrency: "unbounded" })
-  })
-}]

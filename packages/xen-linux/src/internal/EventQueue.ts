@@ -9,6 +9,7 @@ import * as fs from "node:fs"
 import { EventSource, LocalPort } from "./EventSource.ts"
 import type { EventWriter } from "./EventWriter.ts"
 import type { PortTable } from "./PortTable.ts"
+import { fixedSpin } from "./Spin.ts"
 
 /** How long a port stays awake after it was last busy, in microseconds. */
 export const defaultSpinMicros = 20
@@ -25,7 +26,7 @@ export class EventQueue extends EventSource<QueuePort> {
     readonly writer: EventWriter
     readonly spinMicros: number
   }) {
-    super(openFifo(options.fifo), options.spinMicros)
+    super(openFifo(options.fifo), fixedSpin(options.spinMicros))
     this.table = options.table
     this.writer = options.writer
   }

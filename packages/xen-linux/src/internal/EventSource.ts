@@ -2,43 +2,41 @@
  * Where the events of one process come from, and how it waits for them: the same for the emulated host's FIFO and for Xen's device, which
  * both tell the numbers of rung ports, 4 bytes each in the machine's byte order, through a file that Node's own loop polls.
  *
- * After activity on a port the process looks about for a short while (`spinMicros`), giving its CPU away between looks: where both sides
- * share the machine, the answer is mostly there before sleep and wake-up would be over. A port that stays quiet is armed and sleeps: only
- * an event wakes it. So an idle process costs no CPU. After each look that found work the loop gets its turn (`setImmediate`), so promises,
- * timers and other I/O go on under any traffic.
+ * After activity on a port the process looks about for a short while ({@link Spin}), giving its CPU away between looks: where the peer is
+ * awake, the answer is mostly there before sleep and wake-up would be over. A port that stays quiet is armed and sleeps: only an event wakes
+ * it. So an idle process costs no CPU. After each look that found work, and at least every 100 microseconds, the loop gets its turn
+ * (`setImmediate`), so promises, timers and other I/O go on under any traffic.
  *
  * A source belongs to the Scope it was opened in, and owns its file. Nothing in here is allocated per event.
  */
 import type { Port, PortListener } from "@vchan/xen"
-import { Effect } from "effect"
 import * as fs from "node:fs"
 import * as libc from "./libc.ts"
+import type { Spin } from "./Spin.ts"
 
-/** The longest time to spin, in microseconds: nothing else runs meanwhile. */
-const maxSpinMicros = 1000
-
-/** Dies where a caller asks for no such time. */
-export const checkSpin = (micros: number): Effect.Effect<void> =>
-  micros >= 0 && micros <= maxSpinMicros
-    ? Effect.void
-    : Effect.die(new RangeError(`spinMicros is ${micros}, and from 0 to ${maxSpinMicros} microseconds are allowed`))
+/** For how long ports are looked at before the loop gets its turn, in milliseconds. */
+const longestTurn = 0.1
 
 /** Reads one file of events and keeps the ports that they are for. */
 export abstract class EventSource<P extends LocalPort> {
   readonly fd: number
   protected readonly ports = new Map<number, P>()
-  /** In milliseconds, as `performance.now` counts. */
-  private readonly spin: number
+  private readonly spin: Spin
   private poll: { readonly close: () => void }
   private readonly awake: Array<LocalPort> = []
   private readonly events = new Uint32Array(256)
   private readonly bytes = new Uint8Array(this.events.buffer)
   private scheduled = false
+  /** When something last happened, as `performance.now` counts, and whether it was looked for in vain since. */
+  private busyAt = 0
+  private waiting = false
+  /** All ports sleep since the process was last busy. */
+  private asleep = false
 
   /** Takes the file over: one that can be polled, and that does not block. */
-  constructor(fd: number, spinMicros: number) {
+  constructor(fd: number, spin: Spin) {
     this.fd = fd
-    this.spin = spinMicros / 1000
+    this.spin = spin
     this.poll = this.startPoll()
   }
 
@@ -60,8 +58,11 @@ export abstract class EventSource<P extends LocalPort> {
 
   /** Keeps a port awake for as long as it is busy, and a while longer. */
   wake(local: LocalPort): void {
-    local.until = performance.now() + this.spin
+    this.busyAt = performance.now()
+    local.until = this.busyAt + this.spin.window
     if (local.awake) return
+    if (this.awake.length === 0) this.waiting = false
+    this.asleep = false
     local.awake = true
     local.mask()
     this.awake.push(local)
@@ -91,23 +92,34 @@ export abstract class EventSource<P extends LocalPort> {
   private receive(): void {
     const length = libc.read(this.fd, this.bytes, this.bytes.length)
     if (length < 0) return this.unreadable()
+    if (this.asleep) this.spin.woken(performance.now() - this.busyAt)
+    this.asleep = false
     for (let index = 0; index < length >> 2; index++) this.ports.get(this.events[index] ?? 0)?.ring()
   }
 
   private readonly turn = (): void => {
     this.scheduled = false
-    const end = performance.now() + this.spin
+    let now = performance.now()
+    const end = now + Math.min(this.spin.window, longestTurn)
     while (this.awake.length > 0) {
-      const progress = this.look()
+      const since = this.busyAt
+      const progress = this.look(now)
       if (this.awake.length === 0) return
-      if (progress || performance.now() >= end) return this.schedule()
+      if (progress) {
+        if (this.waiting) this.spin.hit(now - since)
+        this.waiting = false
+        this.busyAt = performance.now()
+        return this.schedule()
+      }
+      this.waiting = true
+      now = performance.now()
+      if (now >= end) return this.schedule()
       libc.schedYield()
     }
   }
 
   /** Looks at each port that is awake, and puts to sleep those that were quiet for long enough; true when there was work. */
-  private look(): boolean {
-    const now = performance.now()
+  private look(now: number): boolean {
     let progress = false
     // Listeners may wake, close and open ports: one that changes places is looked at in the next round.
     for (let index = 0; index < this.awake.length; index++) {
@@ -116,7 +128,7 @@ export abstract class EventSource<P extends LocalPort> {
       const { listener } = local
       if (listener.look()) {
         progress = true
-        local.until = performance.now() + this.spin
+        local.until = performance.now() + this.spin.window
       } else if (now >= local.until && local.awake) {
         this.sleep(local, listener)
       }
@@ -130,8 +142,12 @@ export abstract class EventSource<P extends LocalPort> {
     const stays = local.unmask() || listener.arm()
     if (!local.awake) return
     // Whoever expects something since then has not been asked to arm.
-    if (stays || local.until > 0) local.mask()
-    else this.remove(local)
+    if (stays || local.until > 0) return local.mask()
+    this.remove(local)
+    if (this.awake.length > 0) return
+    this.spin.missed()
+    this.waiting = false
+    this.asleep = true
   }
 
   private remove(local: LocalPort): void {

@@ -5,11 +5,11 @@ import { type EventChannel, EventChannelError, NoSuchPort, PortsExhausted, type 
 import { Effect, type Scope } from "effect"
 import { type ControlClient, refusalBy } from "./ControlClient.ts"
 import { EventQueue } from "./EventQueue.ts"
-import { checkSpin } from "./EventSource.ts"
 import { EventWriter } from "./EventWriter.ts"
 import { mapPages, openPages } from "./Mapping.ts"
 import { PortTable } from "./PortTable.ts"
 import type { RunDirectory } from "./RunDirectory.ts"
+import { checkSpin } from "./Spin.ts"
 import { systemCall } from "./systemCall.ts"
 
 /** The event channels of the process with this queue. */

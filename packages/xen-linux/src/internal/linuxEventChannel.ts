@@ -4,9 +4,9 @@
 import { type EventChannel, EventChannelError, type HostMissing, NoSuchPort, PortsExhausted, SystemRefusal } from "@vchan/xen"
 import { Effect, type Scope } from "effect"
 import { EventDevice } from "./EventDevice.ts"
-import { checkSpin } from "./EventSource.ts"
 import * as libc from "./libc.ts"
 import { type Device, openDevice } from "./openDevice.ts"
+import { AdaptiveSpin, checkSpin } from "./Spin.ts"
 import { encodeBindInterdomain, encodeWord, EVTCHN_BIND_INTERDOMAIN, EVTCHN_BIND_UNBOUND_PORT, EVTCHN_UNBIND } from "./xenDevices.ts"
 
 const raise = "max_event_channels in the guest's xl configuration, 1023 where not given"
@@ -20,7 +20,7 @@ export const makeEventChannel = Effect.fnUntraced(function*(options: {
   const { device, spinMicros } = options
   yield* checkSpin(spinMicros)
   const events = yield* Effect.acquireRelease(
-    Effect.map(openDevice(device), (fd) => new EventDevice(fd, spinMicros)),
+    Effect.map(openDevice(device), (fd) => new EventDevice(fd, new AdaptiveSpin(spinMicros))),
     (events) => Effect.sync(() => events.end())
   )
 
