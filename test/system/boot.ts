@@ -1,6 +1,7 @@
 /**
  * Boots the bench, reads its serial line, and reports: each case as it ends, then how many passed. A case of which nothing was heard has
- * failed. The arguments are how many seconds the machine may run, and a text, where only cases whose names contain it are to run. QEMU ends with this process; the whole log stays beside the images.
+ * failed. The arguments are how many seconds the machine may run, and a text, where only cases whose names contain it are to run. QEMU ends
+ * with this process, and is started a second time where it ended before Xen said anything; the whole log stays beside the images.
  */
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"

@@ -57,8 +57,7 @@ export const pauses: ReadonlyArray<Case> = [
  */
 export const destruction: ReadonlyArray<Case> = [{
   name:
-    "xl destroy of a domain is noticed within 2 s by dom0's server and client, by a guest's client, and by a guest's listener; calls over " +
-    "a raw vchan, of which nobody tells the guest that serves them, end with PeerSilent; and all rings are given back",
+    "xl destroy of a domain is noticed within 2 s by dom0 and by a guest's client and listener, and by calls' keepalive where nobody tells",
   run: Effect.fnUntraced(function*({ destroy, dom0, note, one, two }) {
     const [atDom0, atOne, atTwo, seenByDom0, untold] = [
       meeting(dom0, two),
