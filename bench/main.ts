@@ -1,42 +1,46 @@
 /**
- * `npm run bench`: typed calls over vchan beside Effect's own RPC over a unix socket, between the same two processes, in one run.
+ * `npm run bench`, or `npm run bench -- NAME...` for some comparisons: measures, prints, keeps the results and writes the documents anew.
+ * `--smoke` runs everything briefly instead, keeps nothing, and fails where a ratio is far below what it has to be.
  *
- * The host, the server and the client are processes of their own, and end with this one.
+ * All that is started are processes of their own, which end with this one.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Effect, FileSystem, Stream } from "effect"
-import { ChildProcess } from "effect/process"
-import { fileURLToPath } from "node:url"
+import { Console, Effect } from "effect"
+import type { Comparison } from "./comparison.ts"
+import * as raw from "./comparisons/raw.ts"
+import * as rings from "./comparisons/rings.ts"
+import * as rpc from "./comparisons/rpc.ts"
+import { goals, ratioOf } from "./goals.ts"
+import { keep, plain, type Results, where } from "./report.ts"
 
-const program = (name: string) => fileURLToPath(new URL(name, import.meta.url))
+const comparisons: Readonly<Record<string, Comparison>> = {
+  raw: raw.comparison,
+  rings: rings.comparison,
+  rpc: rpc.comparison
+}
 
-// Under load, Node warns of the many listeners that Effect's socket has for writes that wait.
-const environment = (directory: string) => ({ VCHAN_HOST: directory, NODE_NO_WARNINGS: "1" })
-
-/** Starts a process, and waits for its first word. */
-const start = Effect.fnUntraced(function*(directory: string, command: string, ...words: ReadonlyArray<string>) {
-  const child = yield* ChildProcess.make(command, words, {
-    env: environment(directory),
-    extendEnv: true,
-    stdin: "ignore",
-    stderr: "inherit"
-  })
-  yield* Stream.runHead(child.stdout)
-})
+const words = process.argv.slice(2)
+const isSmoke = words.includes("--smoke")
+const effort = isSmoke ? { warmUp: 0.05, round: 0.02, rounds: 3 } : { warmUp: 0.5, round: 0.15, rounds: 5 }
+const names = words.filter((word) => !word.startsWith("--"))
 
 const bench = Effect.gen(function*() {
-  const directory = yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped({ directory: "/dev/shm", prefix: "vchan-bench-" })
-  const socket = `${directory}/stock`
-  yield* start(directory, "vchan", "host")
-  yield* start(directory, "node", program("server.ts"), socket)
-  const client = yield* ChildProcess.make("node", [program("client.ts"), socket], {
-    env: environment(directory),
-    extendEnv: true,
-    stdin: "ignore",
-    stdout: "inherit",
-    stderr: "inherit"
+  let results: Results = {}
+  for (const name of names.length > 0 ? names : Object.keys(comparisons)) {
+    const comparison = comparisons[name]
+    if (comparison === undefined) {
+      return yield* Effect.die(new Error(`there is no comparison ${name}, but ${Object.keys(comparisons).join(", ")}`))
+    }
+    const table = yield* Effect.scoped(comparison(effort))
+    yield* Console.log(plain(table))
+    results = { ...results, [name]: { where: where(), table } }
+  }
+  if (!isSmoke) return keep(results)
+  const low = goals.flatMap((goal) => {
+    const ratio = ratioOf(goal, results)
+    return ratio !== undefined && ratio < goal.floor ? [`${goal.name}: ${ratio.toFixed(2)}, and ${goal.floor} is the least`] : []
   })
-  process.exitCode = yield* client.exitCode
+  if (low.length > 0) return yield* Effect.die(new Error(low.join("\n")))
 })
 
-bench.pipe(Effect.scoped, Effect.provide(NodeServices.layer), NodeRuntime.runMain)
+bench.pipe(Effect.provide(NodeServices.layer), NodeRuntime.runMain)

@@ -1,11 +1,11 @@
 /**
- * What is called in the benchmarks: a small call, a stream of single items, and a large body there and back.
+ * What is called in the benchmarks: a small call, a stream of items in chunks of any size, and a body there and back.
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 
 export const Bench = RpcGroup.make(
   Rpc.make("Add", { payload: { a: Schema.Int, b: Schema.Int }, success: Schema.Int }),
-  Rpc.make("Count", { payload: { to: Schema.Int }, success: Schema.Int, stream: true }),
+  Rpc.make("Count", { payload: { to: Schema.Int, chunk: Schema.Int }, success: Schema.Int, stream: true }),
   Rpc.make("Same", { payload: { bytes: Schema.Uint8Array }, success: Schema.Uint8Array })
 )

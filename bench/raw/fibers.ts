@@ -1,0 +1,122 @@
+/**
+ * The raw loads over a vchan by its Effects, `write` and `readInto`, as programs use it. Headers and answers are as in loads.ts.
+ */
+import { Handshake, type Vchan, type VchanError } from "@vchan/vchan"
+import { Effect } from "effect"
+import { crc32 } from "node:zlib"
+import { check, type Loads, median } from "../answer.ts"
+import { domain, inDomain } from "../inDomain.ts"
+import { header, loadsBy, mode, pattern, words } from "./loads.ts"
+import { parse } from "./vchan.ts"
+
+/** Each reads into the same: this process has one connection. */
+const buffer = new Uint8Array(256 * 1024)
+
+/** Reads `total` bytes, each piece handed to `use`. */
+const readAll = (vchan: Vchan, total: number, use: (bytes: Uint8Array) => Effect.Effect<void, VchanError>) => {
+  let left = total
+  return Effect.whileLoop({
+    while: () => left > 0,
+    body: () =>
+      Effect.flatMap(vchan.readInto(left < buffer.length ? buffer.subarray(0, left) : buffer), (count) => {
+        left -= count
+        return use(buffer.subarray(0, count))
+      }),
+    step: () => {}
+  })
+}
+
+const writeAll = (vchan: Vchan, message: Uint8Array, total: number) => {
+  let left = total
+  return Effect.whileLoop({
+    while: () => left > 0,
+    body: () => {
+      left -= message.length
+      return vchan.write(message)
+    },
+    step: () => {}
+  })
+}
+
+const count = () => Effect.void
+
+/** Hands the checksum of all pieces out at the end. */
+const summed = () => {
+  let crc = 0
+  const use = (bytes: Uint8Array) => {
+    crc = crc32(bytes, crc)
+    return Effect.void
+  }
+  return { use, crc: () => crc }
+}
+
+const serveOne = Effect.fnUntraced(function*(vchan: Vchan) {
+  const head = Buffer.alloc(16)
+  for (;;) {
+    yield* vchan.receive(head)
+    const [kind, size, total] = [head.readUInt32LE(0), head.readUInt32LE(4), Number(head.readBigUInt64LE(8))]
+    const sum = summed()
+    const use = (kind & mode.checked) !== 0 ? sum.use : count
+    if ((kind & 255) === mode.echo) {
+      yield* readAll(vchan, total, (bytes) => Effect.andThen(use(bytes), vchan.write(bytes)))
+    } else {
+      const sending = (kind & 255) === mode.both ? total : 0
+      yield* Effect.all([writeAll(vchan, pattern.subarray(0, size), sending), readAll(vchan, total, use)], {
+        concurrency: "unbounded",
+        discard: true
+      })
+    }
+    yield* vchan.write(words(total % 2 ** 32, sum.crc()))
+  }
+})
+
+const runOne = Effect.fnUntraced(function*(vchan: Vchan, kind: number, size: number, rounds: number) {
+  const message = pattern.subarray(0, size)
+  const total = size * rounds
+  const times = new Float64Array((kind & 255) === mode.echo ? rounds : 0)
+  const sum = summed()
+  const use = (kind & mode.checked) !== 0 ? sum.use : count
+  const start = performance.now()
+  yield* vchan.write(header(kind, size, total))
+  if (times.length > 0) {
+    let last = start
+    for (let round = 0; round < rounds; round++) {
+      const back = readAll(vchan, size, use)
+      // What is longer than the ring comes back before all of it has gone.
+      if (size < vchan.writeRing) yield* Effect.andThen(vchan.write(message), back)
+      else yield* Effect.all([vchan.write(message), back], { concurrency: "unbounded", discard: true })
+      const now = performance.now()
+      times[round] = now - last
+      last = now
+    }
+  } else {
+    const back = (kind & 255) === mode.both ? total : 0
+    yield* Effect.all([writeAll(vchan, message, total), readAll(vchan, back, use)], { concurrency: "unbounded", discard: true })
+  }
+  const answer = Buffer.alloc(8)
+  yield* vchan.receive(answer)
+  const seconds = (performance.now() - start) / 1000
+  let own = 0
+  if ((kind & mode.checked) !== 0) { for (let n = 0; n < rounds; n++) own = crc32(message, own) }
+  check(answer.readUInt32LE(0) === total % 2 ** 32 && answer.readUInt32LE(4) === own, "what the server took")
+  check((kind & 255) === mode.sink || sum.crc() === own, "what came back")
+  return times.length > 0 ? [seconds, median(times) * 1000] : [seconds]
+})
+
+/** Serves the client that comes. */
+export const serveFibers = (address: string, ready: () => void): void => {
+  void inDomain(
+    domain.server,
+    Effect.gen(function*() {
+      const server = yield* Handshake.server(parse(address).server)
+      ready()
+      yield* serveOne(yield* server.accept)
+    })
+  )
+}
+
+/** The loads over a connection to a server of this kind. */
+export const fiberLoads = async (address: string): Promise<Loads> => {
+  const vchan = await inDomain(domain.client, Handshake.client(parse(address).client))
+  return loadsBy((kind, size, rounds) => Effect.runPromise(runOne(vchan, kind, size, rounds)))
+}
