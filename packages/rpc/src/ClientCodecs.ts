@@ -16,7 +16,7 @@ export const codecsFor = (methods: ReadonlyArray<Method>, theirs: Hello): Readon
     const entry = entries.get(method.name)
     if (entry === undefined) return new UnknownMethod()
     if (entry.fingerprint === method.fingerprint) return method.binary
-    if (entry.shapes === undefined || method.shapes === undefined) return method.json
+    if (entry.shapes === undefined) return method.json
     const incompatibility = incompatibilityOf(method.shapes, entry.shapes)
     return incompatibility === undefined ? method.json : new IncompatibleSchema(incompatibility)
   })

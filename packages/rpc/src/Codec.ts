@@ -1,11 +1,19 @@
 /**
- * Codecs: values of a schema as bytes and back, in the compact binary form or in JSON. Owns nothing.
+ * Codecs: values of a schema as bytes and back, in the binary form that docs/PROTOCOL.md lays out or in JSON. Owns a slab that it uses again.
  *
  * Both directions are total: a value the schema refuses, or bytes that no honest peer sends, give a failure that says what is wrong. The
  * schemas are run synchronously; one that needs services or waits is refused by the types or fails each value.
  */
 import { Result, Schema, type SchemaAST } from "effect"
-import { SchemaBinary } from "effect/encoding"
+import * as crypto from "node:crypto"
+import { ByteReader } from "./ByteReader.ts"
+import { ByteWriter } from "./ByteWriter.ts"
+import { compilePlan } from "./compilePlan.ts"
+import { decoderOf, encoderOf } from "./interpretPlan.ts"
+import type { MethodShapes } from "./MethodShapes.ts"
+import type { PlainSchema, Plan } from "./Plan.ts"
+import { planOf } from "./planOf.ts"
+import type { Decode, Encode } from "./planValues.ts"
 
 /** Values of one schema as bytes. */
 export interface Codec {
@@ -15,9 +23,6 @@ export interface Codec {
   readonly decode: (bytes: Uint8Array) => Result.Result<unknown, string>
 }
 
-/** A schema that needs no services: the only ones an engine without fibers per frame can run. */
-export type PlainSchema = Schema.Codec<unknown, unknown>
-
 const detailLength = 1000
 
 const explain = (error: unknown): string => {
@@ -25,31 +30,79 @@ const explain = (error: unknown): string => {
   return text.length > detailLength ? `${text.slice(0, detailLength)}…` : text
 }
 
-/** Effect's SchemaBinary in its positional mode: both sides must have the same `fingerprint`. Throws for a schema it cannot lay out. */
-export const binary = (schema: PlainSchema, options: SchemaAST.ParseOptions): Codec => {
-  const settings = { ...options, fingerprint: true }
-  const { encode } = SchemaBinary.encoder(schema, settings)
-  let parser = SchemaBinary.parser(schema, settings)
-  return {
-    encode: (value) => {
-      try {
-        return Result.succeed(encode(value))
-      } catch (error) {
-        return Result.fail(explain(error))
-      }
-    },
-    decode: (bytes) => {
-      try {
-        const values = parser.feedSync(bytes)
-        if (values.length === 1) return Result.succeed(values[0])
-        // What the parser kept of these bytes must not meet the next ones.
-        parser = SchemaBinary.parser(schema, settings)
-        return Result.fail(`expected one value, and ${values.length} came`)
-      } catch (error) {
-        parser = SchemaBinary.parser(schema, settings)
-        return Result.fail(explain(error))
-      }
+/** Both directions of a plan. */
+interface Functions {
+  readonly encode: Encode
+  readonly decode: Decode
+}
+
+/** By functions that call each other. */
+export const interpreted = (plan: Plan): Functions => ({ encode: encoderOf(plan), decode: decoderOf(plan) })
+
+/** By generated code, or where that is forbidden as `interpreted`. */
+export const generated = (plan: Plan): Functions => {
+  try {
+    return compilePlan(plan)
+  } catch (error) {
+    if (error instanceof EvalError) return interpreted(plan)
+    throw error
+  }
+}
+
+/** The binary codec of a schema: the other side must have the same shape. Throws for a schema that has no form for JSON. */
+export const binary = (schema: PlainSchema, options: SchemaAST.ParseOptions, functionsOf = generated): Codec => {
+  const plan = planOf(schema, options)
+  const { decode, encode } = functionsOf(plan)
+  // A value's own code may use the codec again while it is in use.
+  let idleWriter: ByteWriter | undefined = new ByteWriter(512)
+  let idleReader: ByteReader | undefined = new ByteReader()
+
+  const write = (value: unknown, encode: Encode): Uint8Array => {
+    const writer = idleWriter ?? new ByteWriter(512)
+    idleWriter = undefined
+    writer.reset()
+    try {
+      encode(writer, value)
+      // No Buffer, whose `slice` does not copy.
+      return new Uint8Array(writer.bytes.buffer, 0, writer.position)
+    } finally {
+      idleWriter = writer
     }
+  }
+
+  const read = (bytes: Uint8Array, decode: Decode): unknown => {
+    const reader = idleReader ?? new ByteReader()
+    idleReader = undefined
+    reader.reset(bytes)
+    try {
+      const value = decode(reader)
+      reader.finish()
+      return value
+    } finally {
+      reader.release()
+      idleReader = reader
+    }
+  }
+
+  /** Functions that call each other know where they are: what fails is done again by them, to tell. */
+  const attempt = <A>(run: () => A, again: () => A): Result.Result<A, string> => {
+    try {
+      return Result.succeed(run())
+    } catch (error) {
+      try {
+        again()
+      } catch (located) {
+        return Result.fail(explain(located))
+      }
+      return Result.fail(explain(error))
+    }
+  }
+
+  let telling: Functions | undefined
+  const tell = () => (telling ??= interpreted(plan))
+  return {
+    encode: (value) => attempt(() => write(value, encode), () => write(value, tell().encode)),
+    decode: (bytes) => attempt(() => read(bytes, decode), () => read(bytes, tell().decode))
   }
 }
 
@@ -78,9 +131,6 @@ export const json = (schema: PlainSchema, options: SchemaAST.ParseOptions): Code
   }
 }
 
-/**
- * Stands for the binary layout of a schema: equal on both sides, each reads what the other writes. It is the frame of an empty array of
- * the schema, which carries SchemaBinary's own hash of the layout. Throws for a schema that has none.
- */
-export const fingerprint = (schema: PlainSchema): string =>
-  Buffer.from(SchemaBinary.encoder(Schema.Array(schema), { fingerprint: true }).encode([])).toString("hex")
+/** Stands for a method's shapes: of two sides that have the same, each reads what the other writes in the binary codec. */
+export const fingerprintOf = (shapes: MethodShapes): string =>
+  crypto.createHash("sha256").update(JSON.stringify(shapes)).digest("hex").slice(0, 32)

@@ -2,17 +2,18 @@
  * The one place that looks into Effect's `Rpc` definitions, which Effect calls unstable: it makes plain tables of methods and handlers of
  * them for both engines. Owns nothing.
  */
-import { Context, Duration, Effect, type Queue, Schema, type Scope, Stream } from "effect"
+import { Context, Duration, Effect, type Queue, Schema, type SchemaAST, type Scope, Stream } from "effect"
 import type { Cause } from "effect"
 import type { Headers } from "effect/http"
 import { Rpc, type RpcClient, type RpcGroup, RpcMessage, type RpcMiddleware, RpcSchema } from "effect/rpc"
 import { halvesOf, withHalves } from "./ClientMiddleware.ts"
-import { binary, type Codec, fingerprint, json, type PlainSchema } from "./Codec.ts"
+import { binary, type Codec, fingerprintOf, json } from "./Codec.ts"
 import { Timeout } from "./Deadline.ts"
 import { Idempotent } from "./Idempotent.ts"
 import type { MethodShapes } from "./MethodShapes.ts"
-import { shapeOf } from "./shapeOf.ts"
-import { type Upload, uploadOf, type UploadSchemas } from "./Upload.ts"
+import type { PlainSchema } from "./Plan.ts"
+import { shapeOf } from "./planOf.ts"
+import { type Upload, uploadOf } from "./Upload.ts"
 
 /** The codecs of the stream in a method's payload. */
 export interface UploadCodecs {
@@ -44,8 +45,7 @@ export interface Method {
   /** The milliseconds that a call may take where the caller says nothing shorter; Infinity for no limit. */
   readonly timeout: number
   readonly fingerprint: string
-  /** Absent where the schemas are too large to be told. */
-  readonly shapes: MethodShapes | undefined
+  readonly shapes: MethodShapes
   /** When both sides have the same fingerprint. */
   readonly binary: MethodCodecs
   /** When they have not. */
@@ -93,27 +93,6 @@ const refuse = (name: string, why: string): never => {
 // `Plain`, in the signatures of all that is public, lets no other schemas in.
 const plain = (schema: Schema.Top): PlainSchema => schema as PlainSchema
 
-const shapesOf = (schemas: {
-  readonly stream: boolean
-  readonly payload: PlainSchema
-  readonly success: PlainSchema
-  readonly error: PlainSchema
-  readonly upload: UploadSchemas | undefined
-}): MethodShapes | undefined => {
-  const { error, payload, stream, success, upload } = schemas
-  try {
-    return {
-      stream,
-      payload: shapeOf(payload),
-      success: shapeOf(success),
-      error: shapeOf(error),
-      ...(upload === undefined ? {} : { upload: { item: shapeOf(plain(upload.item)), error: shapeOf(plain(upload.error)) } })
-    }
-  } catch {
-    return undefined
-  }
-}
-
 /** Refuses the method for what `make` throws. */
 const orRefuse = <A>(name: string, make: () => A): A => {
   try {
@@ -133,32 +112,35 @@ const methodOf = (rpc: Rpc.AnyWithProps): Method => {
   const payload = plain(upload?.rest ?? rpc.payloadSchema)
   const success = stream === undefined ? plain(rpc.successSchema) : Schema.Array(plain(stream.success))
   const failure = Schema.Union(Array.from(errors, plain).filter(({ ast }) => ast._tag !== "Never"))
-  const codecs = (make: typeof binary): MethodCodecs => ({
+  const codecs = (make: (schema: PlainSchema, options: SchemaAST.ParseOptions) => Codec): MethodCodecs => ({
     payload: make(payload, options),
     success: make(success, options),
     failure: make(failure, options),
     upload: upload && { items: make(Schema.Array(plain(upload.item)), options), failure: make(plain(upload.error), options) }
   })
-  const layouts = [payload, success, failure, ...upload === undefined ? [] : [plain(upload.item), plain(upload.error)]]
-  return orRefuse(rpc._tag, () => ({
-    name: rpc._tag,
-    isStream: stream !== undefined,
-    upload: upload && { split: upload.split, join: upload.join },
-    isIdempotent: Context.get(rpc.annotations, Idempotent),
-    timeout: Duration.toMillis(Context.get(rpc.annotations, Timeout)),
-    fingerprint: [stream === undefined ? "unary" : "stream", ...layouts.map(fingerprint)].join(" "),
-    shapes: shapesOf({
+  const shape = (schema: Schema.Top) => shapeOf(plain(schema), options)
+  return orRefuse(rpc._tag, () => {
+    const shapes: MethodShapes = {
       stream: stream !== undefined,
-      payload,
-      success: stream === undefined ? success : plain(stream.success),
-      error: failure,
-      upload
-    }),
-    binary: codecs(binary),
-    json: codecs(json),
-    defect: json(plain(rpc.defectSchema), {}),
-    makePayload: (input) => rpc.payloadSchema.make(input)
-  }))
+      payload: shape(payload),
+      success: shape(stream === undefined ? success : stream.success),
+      error: shape(failure),
+      ...(upload === undefined ? undefined : { upload: { item: shape(upload.item), error: shape(upload.error) } })
+    }
+    return {
+      name: rpc._tag,
+      isStream: stream !== undefined,
+      upload: upload && { split: upload.split, join: upload.join },
+      isIdempotent: Context.get(rpc.annotations, Idempotent),
+      timeout: Duration.toMillis(Context.get(rpc.annotations, Timeout)),
+      fingerprint: fingerprintOf(shapes),
+      shapes,
+      binary: codecs(binary),
+      json: codecs(json),
+      defect: json(plain(rpc.defectSchema), {}),
+      makePayload: (input) => rpc.payloadSchema.make(input)
+    }
+  })
 }
 
 const definitions = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGroup<Rpcs>): ReadonlyArray<Rpc.AnyWithProps> =>

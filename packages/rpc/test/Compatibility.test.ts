@@ -1,10 +1,10 @@
 import { Schema } from "effect"
 import { describe, expect, it } from "vitest"
-import type { PlainSchema } from "../src/Codec.ts"
 import { type Mismatch, mismatchOf } from "../src/Compatibility.ts"
 import { incompatibilityOf } from "../src/MethodShapes.ts"
+import type { PlainSchema } from "../src/Plan.ts"
+import { shapeOf } from "../src/planOf.ts"
 import type { Shape } from "../src/Shape.ts"
-import { shapeOf } from "../src/shapeOf.ts"
 
 class NotFound extends Schema.TaggedError<NotFound>()("NotFound", { id: Schema.Int }) {}
 class NotFoundByName extends Schema.TaggedError<NotFoundByName>()("NotFound", { id: Schema.String }) {}

@@ -1,13 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Logger, Schema, Stream } from "effect"
+import { Effect, Fiber, Layer, Logger, Result, Schema, Stream } from "effect"
 import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
 import * as fs from "node:fs"
 import { clientOver } from "../src/clientOver.ts"
+import { binary, fingerprintOf } from "../src/Codec.ts"
 import { methodsOf } from "../src/Contract.ts"
 import { FrameType, maxBody } from "../src/Frame.ts"
 import { Deadline } from "../src/index.ts"
 import { limitsFrom } from "../src/Limits.ts"
+import { readMethodShapes } from "../src/MethodShapes.ts"
 import { serveGroup } from "../src/serveGroup.ts"
+import { readShape, schemaOf } from "../src/Shape.ts"
 import { memoryVchans } from "./support/memoryVchan.ts"
 import { type Frame, RawPeer, until } from "./support/rawPeer.ts"
 
@@ -145,4 +148,32 @@ describe("docs/PROTOCOL.md's vectors", () => {
       send(peer, "going away")
       is("going away", yield* peer.typed(FrameType.GoingAway))
     }).pipe(Effect.scoped))
+})
+
+describe("docs/PROTOCOL.md's values in the binary codec", () => {
+  const page = fs.readFileSync(new URL("../../../docs/PROTOCOL.md", import.meta.url), "utf8")
+  const rows = [...page.matchAll(/^\| `([^`]+)` \| `([^`]+)` \| `([0-9a-f]+)` \|$/gm)]
+
+  it("are there", () => {
+    assert.isAtLeast(rows.length, 14)
+  })
+
+  for (const [, shape = "", value = "", hex = ""] of rows) {
+    it(`${value} of ${shape} is ${hex}`, () => {
+      const schema = schemaOf(Result.getOrThrow(readShape(JSON.parse(shape))))
+      const read = Schema.decodeUnknownSync(Schema.toCodecJson(schema))(JSON.parse(value))
+      const codec = binary(schema, {})
+      assert.strictEqual(Buffer.from(Result.getOrThrow(codec.encode(read))).toString("hex"), hex)
+      assert.deepStrictEqual(Result.getOrThrow(codec.decode(Buffer.from(hex, "hex"))), read)
+    })
+  }
+
+  it("have the fingerprint of the page", () => {
+    const [, shapes = "", fingerprint = ""] = /^The fingerprint of `([^`]+)` is\s`(\w+)`/m.exec(page) ?? []
+    assert.strictEqual(fingerprintOf(Result.getOrThrow(readMethodShapes(JSON.parse(shapes)))), fingerprint)
+    assert.strictEqual(
+      methodsOf(RpcGroup.make(Rpc.make("Say", { payload: { text: Schema.String }, success: Schema.String })))[0]?.fingerprint,
+      fingerprint
+    )
+  })
 })
