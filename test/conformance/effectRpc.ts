@@ -2,11 +2,14 @@
  * Effect's own RPC over a vchan, with each serialization that frames, over any backend: all its features, and what a hostile peer gets.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Caller, relativeServicePath, servicePath, VchanProtocol } from "@vchan/rpc"
+import { Caller, relativeServicePath, servicePath, VchanProtocol, VchanRpcClient, VchanRpcServer } from "@vchan/rpc"
 import { Listener, type Vchan } from "@vchan/vchan"
 import { type Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, Queue, Schedule, Schema, Scope, Stream } from "effect"
 import { Rpc, RpcClient, RpcGroup, RpcMiddleware, RpcSerialization, RpcServer } from "effect/rpc"
 import { type Backend, domidsOf, enter, until } from "./Backend.ts"
+
+/** What the engine of this package serves and calls. */
+const Other = RpcGroup.make(Rpc.make("Say", { payload: Schema.String, success: Schema.String }))
 
 class Missing extends Schema.TaggedError<Missing>()("Missing", { key: Schema.String }) {}
 class Denied extends Schema.TaggedError<Denied>()("Denied", { domid: Schema.Int }) {}
@@ -226,6 +229,21 @@ export const effectRpc = (backend: Backend): void => {
           yield* request("Note", 10, { text: "read" })
           yield* until("all were read", () => log.notes.length === 1)
           yield* closeServer
+        }).pipe(Effect.scoped))
+
+      it.live("a client of the other kind, at either server, gets a typed failure", () =>
+        Effect.gen(function*() {
+          const { closeServer, one, two } = yield* world()
+          const other = VchanRpcClient.make(Other, { domain: ids.one, service, timeout: "2 seconds" })
+          const refused = yield* Effect.flip(Effect.scoped(Effect.provideContext(other, two)))
+          assert.oneOf(refused.reason._tag, ["HandshakeRefused", "HandshakeTimeout", "ProtocolViolation"])
+          yield* closeServer
+          const answering = VchanRpcServer.layer(Other, { service, clients: "any" }).pipe(
+            Layer.provide([Other.toLayer({ Say: Effect.succeed }), Logger.layer([])])
+          )
+          yield* Effect.provideContext(Layer.build(answering), one)
+          const it = yield* Effect.provideContext(client, two)
+          assert.strictEqual((yield* Effect.flip(it.Say({ text: "hi" })))._tag, "RpcClientError")
         }).pipe(Effect.scoped))
 
       it.live("a hostile server's bytes fail the calls, and nothing else", () =>

@@ -2,7 +2,7 @@
  * One end of a vchan that sends whatever frames it is told to. It belongs to the vchan's Scope.
  */
 import type { Vchan } from "@vchan/vchan"
-import { answerBytes, type FrameAction, frameBytes, type Greeting, nameOf, requestBytes, segmentBytes } from "./frames.ts"
+import { answerBytes, type FrameAction, frameBytes, type Greeting, nameOf, requestBytes, segmentBytes, uploadBytes } from "./frames.ts"
 import type { Note } from "./Scenario.ts"
 
 /** What waits to be sent is dropped beyond that: nobody takes it. */
@@ -19,7 +19,7 @@ export class FramePeer {
   private waitingBytes = 0
   private reads = true
   private received = Buffer.alloc(0)
-  /** The requests that came, and the methods they are for. */
+  /** The last requests that came, or were made, and the methods they are for. */
   private readonly requests: Array<Call> = []
 
   private readonly note: Note
@@ -52,6 +52,7 @@ export class FramePeer {
         return 0
       }
       case "request":
+        this.remember(action)
         this.send(requestBytes(action, this.codec))
         return 0
       case "answer":
@@ -76,7 +77,13 @@ export class FramePeer {
 
   private answer(index: number): ReadonlyArray<Uint8Array> {
     const [call] = this.requests.splice(index % Math.max(1, this.requests.length), 1)
-    return call === undefined ? [] : answerBytes(call, this.codec)
+    if (call === undefined) return []
+    return this.vchan.role === "server" ? answerBytes(call, this.codec) : uploadBytes(call, this.codec)
+  }
+
+  private remember({ id, method }: Call): void {
+    this.requests.unshift({ id, method })
+    this.requests.length = Math.min(this.requests.length, 8)
   }
 
   private send(bytes: Uint8Array): void {
@@ -108,8 +115,7 @@ export class FramePeer {
       if (this.received.length < length) return
       const type = this.received.readUInt8(4)
       this.note(nameOf(type))
-      if (type === 3) this.requests.unshift({ id: this.received.readUInt32LE(8), method: this.received.readUInt16LE(6) })
-      this.requests.length = Math.min(this.requests.length, 8)
+      if (type === 3) this.remember({ id: this.received.readUInt32LE(8), method: this.received.readUInt16LE(6) })
       this.received = this.received.subarray(length)
     }
   }

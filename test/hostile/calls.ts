@@ -27,26 +27,26 @@ export interface Calls {
   readonly settled: Effect.Effect<void>
 }
 
-/** Dies where the bytes did not come from a ring, or where a ring seems to hold more than it can. */
-const check = (vchan: Vchan, bytes: Uint8Array): Effect.Effect<void> =>
-  bytes.includes(canary) || vchan.availableUnsafe() > vchan.readRing || vchan.spaceUnsafe() > vchan.writeRing
+/** Dies where the bytes did not come from a ring, as far as that is known, or where a ring seems to hold more than it can. */
+const check = (vchan: Vchan, bytes: Uint8Array, isElsewhere: () => boolean): Effect.Effect<void> =>
+  (bytes.includes(canary) && !isElsewhere()) || vchan.availableUnsafe() > vchan.readRing || vchan.spaceUnsafe() > vchan.writeRing
     ? Effect.die(new Error("bytes were read that are not in the ring"))
     : Effect.void
 
 /** Reads what comes until the connection ends. */
-const read = (vchan: Vchan, reading: (typeof readings)[number]): Effect.Effect<void, VchanError> => {
+const read = (vchan: Vchan, reading: (typeof readings)[number], isElsewhere: () => boolean): Effect.Effect<void, VchanError> => {
   const buffer = new Uint8Array(700)
   switch (reading) {
     case "stream":
-      return Effect.forever(Effect.flatMap(vchan.readInto(buffer), (count) => check(vchan, buffer.subarray(0, count))))
+      return Effect.forever(Effect.flatMap(vchan.readInto(buffer), (count) => check(vchan, buffer.subarray(0, count), isElsewhere)))
     case "packets":
-      return Effect.forever(Effect.andThen(vchan.receive(buffer), check(vchan, buffer)))
+      return Effect.forever(Effect.andThen(vchan.receive(buffer), check(vchan, buffer, isElsewhere)))
     case "listener":
       return Effect.callback((resume) => {
         vchan.listenUnsafe({
           readable: () => {
             const count = vchan.readUnsafe(buffer, 0, buffer.length)
-            if (buffer.subarray(0, count).includes(canary)) resume(check(vchan, buffer))
+            if (buffer.subarray(0, count).includes(canary)) resume(check(vchan, buffer, isElsewhere))
           },
           writable: () => {},
           ended: (error) => resume(Effect.fail(error))
@@ -61,12 +61,14 @@ const read = (vchan: Vchan, reading: (typeof readings)[number]): Effect.Effect<v
 /** Begins to read, and takes actions. The fibers belong to the Scope. */
 export const callsOn = Effect.fnUntraced(function*(
   vchan: Vchan,
-  reading: (typeof readings)[number]
+  reading: (typeof readings)[number],
+  /** Whether the peer has put the rings somewhere else than where it is known what lies around them. */
+  isElsewhere: () => boolean
 ): Effect.fn.Return<Calls, never, Scope.Scope> {
   const running: Array<Fiber.Fiber<void, VchanError>> = []
   const scope = yield* Effect.scope
   const begin = (call: Effect.Effect<void, VchanError>) => Effect.map(Effect.forkIn(call, scope), (fiber) => void running.push(fiber))
-  yield* begin(read(vchan, reading))
+  yield* begin(read(vchan, reading, isElsewhere))
   return {
     act: ({ does, length }) => begin(vchan[does](new Uint8Array(length).fill(1))),
     settled: Effect.forEach(

@@ -3,7 +3,7 @@
  * by what is given in.
  */
 import { Effect, Result, Schema, Stream } from "effect"
-import { Rpc, RpcGroup } from "effect/rpc"
+import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
 import { methodsOf } from "../../packages/rpc/src/Contract.ts"
 
 interface Tree {
@@ -20,7 +20,9 @@ export const Fuzzed = RpcGroup.make(
   Rpc.make("Fail", { payload: { code: Schema.Int }, error: Schema.Struct({ code: Schema.Int }) }),
   Rpc.make("Climb", { payload: { tree: Tree }, success: Tree }),
   Rpc.make("Any", { payload: { value: Schema.Json, record: Schema.Record(Schema.String, Schema.Json) }, success: Schema.Json }),
-  Rpc.make("Nothings", { payload: { count: Schema.Int }, success: Schema.Void, stream: true })
+  Rpc.make("Nothings", { payload: { count: Schema.Int }, success: Schema.Void, stream: true }),
+  Rpc.make("Store", { payload: { name: Schema.String, data: RpcSchema.Stream(Schema.Uint8Array, Schema.Never) }, success: Schema.Int }),
+  Rpc.make("Double", { payload: RpcSchema.Stream(Schema.Int, Schema.String), success: Schema.Int, error: Schema.String, stream: true })
 )
 
 export const methods = methodsOf(Fuzzed)
@@ -29,8 +31,8 @@ export const methods = methodsOf(Fuzzed)
 export const service = "fuzzed"
 export const servicePath = `data/rpc/${service}`
 
-/** A value for each method's payload, and for what it gives; of a stream, some items. */
-const samples: Record<string, { readonly payload: unknown; readonly success: unknown }> = {
+/** A value for each method's payload, and for what it gives; of a stream, some items; and of its upload, if it takes one. */
+const samples: Record<string, { readonly payload: unknown; readonly success: unknown; readonly items?: unknown }> = {
   Say: { payload: { text: "hi" }, success: "hi" },
   Wait: { payload: undefined, success: undefined },
   Count: { payload: { to: 5000 }, success: [1, 2, 3] },
@@ -39,7 +41,9 @@ const samples: Record<string, { readonly payload: unknown; readonly success: unk
   Fail: { payload: { code: 7 }, success: undefined },
   Climb: { payload: { tree: { branches: [{ branches: [] }] } }, success: { branches: [] } },
   Any: { payload: { value: [1, "2", null], record: { a: {} } }, success: { a: [] } },
-  Nothings: { payload: { count: 3000 }, success: [undefined, undefined] }
+  Nothings: { payload: { count: 3000 }, success: [undefined, undefined] },
+  Store: { payload: { name: "n" }, success: 3, items: [new Uint8Array(2000), new Uint8Array(0)] },
+  Double: { payload: undefined, success: [2, 4], items: [1, 2] }
 }
 
 const encoded = (name: string, which: "payload" | "success", codec: "binary" | "json"): Uint8Array => {
@@ -47,10 +51,17 @@ const encoded = (name: string, which: "payload" | "success", codec: "binary" | "
   return Result.getOrThrow(method?.[codec][which].encode(samples[name]?.[which]) ?? Result.fail("no such method")).slice()
 }
 
+/** The items of a method's upload; those of what it gives where it takes none. */
+const itemsOf = (name: string, codec: "binary" | "json"): Uint8Array => {
+  const upload = methods.find((method) => method.name === name)?.[codec].upload
+  return upload === undefined ? encoded(name, "success", codec) : Result.getOrThrow(upload.items.encode(samples[name]?.items)).slice()
+}
+
 /** Bodies that are right for a method: by its place in the group, in both codecs. */
 export const bodies = methods.map(({ name }) => ({
   payload: { binary: encoded(name, "payload", "binary"), json: encoded(name, "payload", "json") },
-  success: { binary: encoded(name, "success", "binary"), json: encoded(name, "success", "json") }
+  success: { binary: encoded(name, "success", "binary"), json: encoded(name, "success", "json") },
+  items: { binary: itemsOf(name, "binary"), json: itemsOf(name, "json") }
 }))
 
 /** The handlers; `running` counts what runs. */
@@ -77,6 +88,8 @@ export const handlers = (running: { count: number; most: number }) => {
       const isPlain = [null, Object.prototype].includes(Object.getPrototypeOf(record))
       return count(isPlain ? Effect.succeed(value) : Effect.die(new Error("a record came with a prototype")))
     },
-    Nothings: ({ count: many }) => Stream.map(Stream.range(1, Math.min(many, 100_000)), () => undefined)
+    Nothings: ({ count: many }) => Stream.map(Stream.range(1, Math.min(many, 100_000)), () => undefined),
+    Store: ({ data }) => count(Stream.runFold(data, () => 0, (length, bytes) => length + bytes.length)),
+    Double: (numbers) => Stream.map(numbers, (number) => number * 2)
   })
 }

@@ -13,7 +13,7 @@ import { scenario } from "./Scenario.ts"
 import { inTime, turns, until } from "./turns.ts"
 import { honest, hostile, world } from "./world.ts"
 
-const limits = { maxMessage: 128 * 1024, maxCalls: 8, memory: 256 * 1024, maxHeaders: 1024, highWater: 64 * 1024 }
+const limits = { maxMessage: 128 * 1024, maxCalls: 8, memory: 256 * 1024, maxHeaders: 1024, window: 4096, highWater: 64 * 1024 }
 
 /** What is sent on each of some connections, one after the other: a Hello, whole or in part, and then frames. */
 const plan = (side: "client" | "server") =>
@@ -95,6 +95,12 @@ const called = (client: Client, { how, method }: CallAction): Effect.Effect<void
       return Effect.flatMap(client.Climb({ tree: { branches: [] } }, { discard }), check((value) => typeof value === "object"))
     case "Any":
       return Effect.flatMap(client.Any({ value: 1, record: {} }, { discard }), check((value) => value !== undefined))
+    case "Store":
+      return Effect.flatMap(client.Store({ name: "n", data: Stream.make(new Uint8Array(2000), new Uint8Array(9000)) }), check(isNumber))
+    case "Double":
+      return Stream.runForEach(client.Double(Stream.range(1, 1000)), check(isNumber)).pipe(
+        Effect.catch((error) => error instanceof VchanRpcError ? Effect.fail(error) : check(isText)(error))
+      )
     default:
       return Stream.runForEach(client.Nothings({ count: 1000 }), check((value) => value === undefined))
   }

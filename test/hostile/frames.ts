@@ -14,18 +14,18 @@ const frameTypes = {
   Hello: { type: 1, from: "both", body: () => fc.oneof(rightHello("json"), badHello) },
   Goodbye: { type: 2, from: "both", body: () => goodbye },
   Request: { type: 3, from: "client", body: () => payload("payload") },
-  Interrupt: { type: 4, from: "client", body: () => nothing },
-  Credit: { type: 5, from: "client", body: () => fc.oneof({ weight: 4, arbitrary: fc.nat(20) }, u32).map(number) },
+  Interrupt: { type: 4, from: "both", body: () => nothing },
+  Credit: { type: 5, from: "both", body: () => fc.oneof({ weight: 4, arbitrary: fc.nat(20) }, u32).map(number) },
   Success: { type: 6, from: "server", body: () => payload("success") },
-  Failure: { type: 7, from: "server", body: () => fc.oneof(fc.constant(text("{\"code\":7}")), payload("success")) },
+  Failure: { type: 7, from: "both", body: () => fc.oneof(fc.constant(text("{\"code\":7}")), payload("success")) },
   Defect: {
     type: 8,
     from: "server",
     body: () => fc.oneof(fc.constant(text("{\"name\":\"Error\",\"message\":\"told\"}")), nothing, strange)
   },
   Refusal: { type: 9, from: "server", body: () => refusal },
-  Chunk: { type: 10, from: "server", body: () => payload("success") },
-  End: { type: 11, from: "server", body: () => nothing },
+  Chunk: { type: 10, from: "both", body: () => fc.oneof(payload("success"), payload("items")) },
+  End: { type: 11, from: "both", body: () => nothing },
   Ping: { type: 12, from: "both", body: () => nothing },
   Pong: { type: 13, from: "both", body: () => nothing }
 } satisfies Record<string, { readonly type: number; readonly from: Side | "both"; readonly body: () => fc.Arbitrary<Uint8Array> }>
@@ -61,7 +61,7 @@ export type FrameAction =
   }
   /** As an honest client: calls a method. */
   | { readonly does: "request"; readonly method: number; readonly id: number; readonly envelope: Uint8Array | undefined }
-  /** As an honest server: answers the `id`-th call that came. */
+  /** As an honest peer: answers the `id`-th call that came, or gives the items of the one that was made. */
   | { readonly does: "answer"; readonly id: number }
   | { readonly does: "bytes"; readonly bytes: Uint8Array }
   /** Reads what comes, or no more. */
@@ -114,7 +114,7 @@ const spoilt = (right: fc.Arbitrary<Uint8Array>): fc.Arbitrary<Uint8Array> =>
     }
   )
 
-const payload = (which: "payload" | "success"): fc.Arbitrary<Uint8Array> => {
+const payload = (which: "payload" | "success" | "items"): fc.Arbitrary<Uint8Array> => {
   const right = fc.constantFrom(...bodies.flatMap((each) => [each[which].binary, each[which].json]))
   return fc.oneof({ weight: 12, arbitrary: right }, { weight: 3, arbitrary: spoilt(right) }, strange)
 }
@@ -231,7 +231,7 @@ const frame = (side: Side): fc.Arbitrary<FrameAction> => {
         flags: fc.oneof({ weight: 60, arbitrary: fc.constant(0) }, fc.nat(255)),
         method,
         id,
-        real: side === "server" ? real : fc.constant(false),
+        real: type === frameTypes.Request.type ? fc.constant(false) : real,
         envelope: type === frameTypes.Request.type ? enveloping : fc.constant(undefined),
         length: fc.oneof({ weight: 100, arbitrary: fc.constant(undefined) }, u32),
         body: body()
@@ -267,14 +267,21 @@ const segments = (side: Side): fc.Arbitrary<FrameAction> =>
     ends: fc.oneof({ weight: 4, arbitrary: fc.constant(true) }, fc.constant(false))
   })
 
+const answer: fc.Arbitrary<FrameAction> = fc.record({ does: fc.constant("answer"), id: fc.nat(6) })
 const right: Record<Side, fc.Arbitrary<FrameAction>> = {
-  client: fc.record({
-    does: fc.constant("request"),
-    method: fc.nat(methods.length - 1),
-    id: fc.nat(500),
-    envelope: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, envelope)
-  }),
-  server: fc.record({ does: fc.constant("answer"), id: fc.nat(6) })
+  client: fc.oneof(
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        does: fc.constant("request"),
+        method: fc.nat(methods.length - 1),
+        id: fc.nat(500),
+        envelope: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, envelope)
+      })
+    },
+    answer
+  ),
+  server: answer
 }
 
 /** Anything that a client, or a server, may send after its Hello, and much that it may not. */
@@ -317,17 +324,27 @@ export const frameBytes = (frame: {
 export const requestBytes = (action: Extract<FrameAction, { readonly does: "request" }>, codec: Codec): Uint8Array =>
   frameBytes({ ...action, type: frameTypes.Request.type, flags: 0, body: bodies[action.method]?.payload[codec] ?? new Uint8Array(0) })
 
-/** A right answer to a call. */
-export const answerBytes = (call: { readonly id: number; readonly method: number }, codec: Codec): ReadonlyArray<Uint8Array> => {
-  const body = bodies[call.method]?.success[codec] ?? new Uint8Array(0)
-  const { Chunk, End, Success } = frameTypes
-  return methods[call.method]?.isStream === true
-    ? [
-      frameBytes({ ...call, type: Chunk.type, flags: 0, body }),
-      frameBytes({ ...call, type: End.type, flags: 0, body: new Uint8Array(0) })
-    ]
-    : [frameBytes({ ...call, type: Success.type, flags: 0, body })]
+interface Call {
+  readonly id: number
+  readonly method: number
 }
+
+const streamBytes = (call: Call, body: Uint8Array): ReadonlyArray<Uint8Array> =>
+  [{ type: frameTypes.Chunk.type, body }, { type: frameTypes.End.type, body: new Uint8Array(0) }].map((frame) =>
+    frameBytes({ ...call, ...frame, flags: 0 })
+  )
+
+/** A right answer to a call. */
+export const answerBytes = (call: Call, codec: Codec): ReadonlyArray<Uint8Array> => {
+  const body = bodies[call.method]?.success[codec] ?? new Uint8Array(0)
+  return methods[call.method]?.isStream === true
+    ? streamBytes(call, body)
+    : [frameBytes({ ...call, type: frameTypes.Success.type, flags: 0, body })]
+}
+
+/** The items of a call that takes some; none at all where it does not. */
+export const uploadBytes = (call: Call, codec: Codec): ReadonlyArray<Uint8Array> =>
+  methods[call.method]?.upload === undefined ? [] : streamBytes(call, bodies[call.method]?.items[codec] ?? new Uint8Array(0))
 
 /** The frames of a message in segments. */
 export const segmentBytes = (action: Extract<FrameAction, { readonly does: "segments" }>): ReadonlyArray<Uint8Array> => {

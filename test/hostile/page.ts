@@ -81,6 +81,8 @@ export class HostilePage {
   private readonly guarded: Uint8Array
   private readonly shadow: Uint8Array
   private readonly stuck = new Map<FieldName, ReadonlyArray<number>>()
+  /** Whether this side, a server, has told other places for the rings: one that comes to connect finds them anywhere, in this page too. */
+  isElsewhere = false
   private timer: NodeJS.Immediate | undefined
   private turn = 0
 
@@ -101,9 +103,9 @@ export class HostilePage {
     this.shadow = this.guarded.slice()
   }
 
-  /** Whether what is nobody's is as this side left it. */
+  /** Whether what is nobody's is as this side left it, as far as that is known. */
   get isUntouched(): boolean {
-    return this.guarded.every((byte, at) => byte === this.shadow[at])
+    return this.isElsewhere || this.guarded.every((byte, at) => byte === this.shadow[at])
   }
 
   /** Does one thing; returns how many turns to wait. */
@@ -167,6 +169,7 @@ export class HostilePage {
     bytes.forEach((byte, index) => {
       const place = at + index
       if (place >= this.bytes.length) return
+      this.touch(place)
       const nobodys = place - headerEnd
       // A ring must never hold the canary.
       const isNobodys = nobodys >= 0 && nobodys < this.shadow.length
@@ -196,6 +199,11 @@ export class HostilePage {
     this.port.notifyUnsafe()
   }
 
+  private touch(at: number): void {
+    const places = (at >= fields.leftOrder[0] && at < fields.clientLive[0]) || (at >= fields.firstGrant[0] && at < headerEnd)
+    if (this.role === "server" && places) this.isElsewhere = true
+  }
+
   private get(name: FieldName): number {
     const [at, bytes] = fields[name]
     return bytes === 4 ? this.view.getUint32(at, true) : bytes === 2 ? this.view.getUint16(at, true) : this.view.getUint8(at)
@@ -203,6 +211,7 @@ export class HostilePage {
 
   private set(name: FieldName, value: number): void {
     const [at, bytes] = fields[name]
+    this.touch(at)
     if (bytes === 4) this.view.setUint32(at, value, true)
     else if (bytes === 2) this.view.setUint16(at, value, true)
     else this.view.setUint8(at, value)

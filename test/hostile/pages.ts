@@ -38,12 +38,13 @@ const isHonest = (action: { readonly does: string }): action is HonestAction => 
 const serially = Effect.fnUntraced(function*<R>(
   connection: Effect.Effect<Vchan, VchanError, R | Scope.Scope>,
   reading: (typeof readings)[number],
+  page: HostilePage,
   note: Note
 ) {
   let current: Calls | undefined
   const life = Effect.gen(function*() {
     const vchan = yield* connection
-    const calls = yield* callsOn(vchan, reading)
+    const calls = yield* callsOn(vchan, reading, () => page.isElsewhere)
     current = calls
     const error = yield* vchan.ended
     yield* calls.settled
@@ -180,7 +181,7 @@ export const hostileClients = (backend: Backend) =>
           const server = yield* Handshake.server({ domid: hostile, path, ...size }).pipe(Effect.provideContext(context))
           const page = yield* hostileClient(parties.hostile, size)
           const act = pageActions(page)
-          const calls = yield* serially(server.accept, reading, note)
+          const calls = yield* serially(server.accept, reading, page, note)
           yield* act({ does: "come" })
           yield* attackWith(actions, { page, calls, looks, act })
         })
@@ -229,7 +230,7 @@ export const hostileServers = (backend: Backend) =>
           const { context, looks } = counted(parties.honest)
           const { page, tell } = yield* hostileServer(parties.hostile, size)
           const client = Handshake.client({ domid: hostile, path: serverPath, timeout: "100 millis" }).pipe(Effect.provideContext(context))
-          const calls = yield* serially(client, reading, note)
+          const calls = yield* serially(client, reading, page, note)
           const act = pageActions(page)
           yield* attackWith(actions, {
             page,

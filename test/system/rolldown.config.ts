@@ -11,6 +11,7 @@ export default {
     guest: here("guest.ts"),
     peer: here("peer/main.ts"),
     conformance: here("conformance.ts"),
+    "effect-rpc": here("effectRpc.ts"),
     "echo-guest": here("../../examples/echo/guest.ts"),
     "echo-client": here("../../examples/echo/client.ts"),
     restarting: here("../faults/restarting.ts"),

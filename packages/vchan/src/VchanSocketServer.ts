@@ -2,13 +2,14 @@
  * A listener as Effect's `SocketServer`: each client that connects is a `Socket` of its own.
  *
  * The listener belongs to the Scope it was made in. A connection ends when its handler does, or lets go of the socket's reader, and with
- * `run`. Clients that come before `run` wait for it.
+ * `run`. Clients that come before `run` wait for it, for as long as they like.
  */
 import { type EventChannel, type GrantTable, ownDomid, type XenStore } from "@vchan/xen"
 import { Context, Deferred, Effect, FiberSet, Layer, Queue, type Scope } from "effect"
 import { NetAddress } from "effect/net"
 import { Socket, SocketServer } from "effect/socket"
 import { serviceDirectory } from "./Admission.ts"
+import { asVchanError } from "./asVchanError.ts"
 import * as Listener from "./Listener.ts"
 import type { Vchan } from "./Vchan.ts"
 import type { VchanError } from "./VchanError.ts"
@@ -29,6 +30,8 @@ export const CurrentVchan: Context.Reference<Vchan> = Context.Reference<Vchan>("
 
 interface Accepted {
   readonly vchan: Vchan
+  /** A handler has it. */
+  taken: boolean
   /** Nobody needs the vchan any more. */
   readonly over: Deferred.Deferred<void>
 }
@@ -48,11 +51,15 @@ export const make = (
     const accepted = yield* Queue.unbounded<Accepted>()
     const handler = Effect.fnUntraced(function*(vchan: Vchan) {
       const over = yield* Deferred.make<void>()
-      yield* Queue.offer(accepted, { vchan, over })
-      yield* Deferred.await(over)
+      const connection: Accepted = { vchan, taken: false, over }
+      yield* Queue.offer(accepted, connection)
+      // One that ends is still read to its last byte, by who has it.
+      const left = Effect.andThen(vchan.ended, Effect.suspend(() => connection.taken ? Effect.never : Effect.void))
+      yield* Effect.raceFirst(Deferred.await(over), left)
     })
+    const own = yield* Effect.mapError(ownDomid, asVchanError(0, options.path))
+    const address = NetAddress.unixPathAddress(serviceDirectory(own, options.path))
     const listener = yield* Listener.make({ ...options, handler })
-    const address = NetAddress.unixPathAddress(serviceDirectory(yield* Effect.orDie(ownDomid), options.path))
     const ended = Effect.flatMap(listener.ended, (cause) => {
       const reason = new SocketServer.SocketServerUnknownError({ cause })
       return Effect.fail(new SocketServer.SocketServerError({ reason }))
@@ -61,7 +68,9 @@ export const make = (
       address,
       run: Effect.fnUntraced(function*<R, E, _>(handle: (socket: Socket.Socket) => Effect.Effect<_, E, R>) {
         const context = yield* Effect.context<R>()
-        const serve = ({ over, vchan }: Accepted) => {
+        const serve = (connection: Accepted) => {
+          const { over, vchan } = connection
+          connection.taken = true
           const finish = Deferred.succeed(over, undefined)
           const socket = fromOpening(Effect.acquireRelease(Effect.succeed(vchan), () => finish))
           return handle(socket).pipe(
@@ -73,7 +82,13 @@ export const make = (
         }
         return yield* FiberSet.make().pipe(
           Effect.flatMap((connections) =>
-            Queue.take(accepted).pipe(Effect.flatMap((connection) => FiberSet.run(connections, serve(connection))), Effect.forever)
+            Effect.forever(
+              Effect.flatMap(
+                Queue.take(accepted),
+                // Begun at once, or not at all: whatever begins ends the connection when it is interrupted.
+                (connection) => FiberSet.run(connections, Effect.suspend(() => serve(connection)))
+              )
+            )
           ),
           Effect.raceFirst(ended),
           Effect.scoped

@@ -232,6 +232,16 @@ describe("a listener as a SocketServer", () => {
       assert.strictEqual(text(yield* take(late.pull, 2)), "hi")
     })))
 
+  it.live("a client that leaves before it is served is let go of", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      const server = yield* served(host)
+      yield* Fiber.interrupt(server.running)
+      for (let left = 0; left < 40; left++) {
+        const client = yield* dialled(host)
+        yield* client.close
+      }
+    })))
+
   it.live("run fails when no more clients can come", () =>
     onHost(Effect.fnUntraced(function*(host) {
       const server = yield* served(host)

@@ -40,6 +40,25 @@ export const services: ReadonlyArray<Case> = [
       // The last one ends in peace, and takes along what those before it left.
       yield* client.said("answered on connection 3")
     })
+  },
+  {
+    name: "Effect's own RPC between two unprivileged guests, and from dom0, with each serialization",
+    run: Effect.fnUntraced(function*({ dom0, one, two }) {
+      yield* Effect.forEach(["ndjson", "SchemaBinary"], (serialization) =>
+        Effect.scoped(Effect.gen(function*() {
+          const server = yield* one.start(["node", "/bench/effect-rpc.js", "serve", serialization])
+          yield* server.said("serves")
+          yield* Effect.forEach([dom0, two], (domain) =>
+            Effect.gen(function*() {
+              const client = yield* domain.start(["node", "/bench/effect-rpc.js", "call", serialization, String(one.domid)])
+              yield* expect("the caller", yield* client.said("called by"), String(domain.domid))
+              yield* expect("the items", yield* client.said("counted"), "1000")
+              yield* expect("the failure", yield* client.said("failed:"), "TooLoud")
+              yield* ends("the client", client)
+            }), { concurrency: "unbounded" })
+          yield* server.said("interrupted")
+        })), { discard: true })
+    })
   }
 ]
 
