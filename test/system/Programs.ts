@@ -47,7 +47,8 @@ class Transcript {
       const line = this.lines.find((line) => line.startsWith(start))
       if (line !== undefined) return Effect.succeed(line.slice(start.length).trim())
       if (this.code === undefined) return undefined
-      const heard = this.lines.slice(-5).join("\n").slice(-1000)
+      // Where an error was made says less than what it was.
+      const heard = this.lines.filter((line) => !line.trimStart().startsWith("at ")).slice(-8).join("\n").slice(-1000)
       return Effect.fail(new BenchError({ message: `it ended with ${this.code} and without "${start}", after: ${heard}` }))
     })
 

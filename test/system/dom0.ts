@@ -135,7 +135,8 @@ const main = Effect.gen(function*() {
   for (const each of casesWith(decodeURIComponent(chosen))) {
     if (yield* run(world, each, held, before)) continue
     failed++
-    before = yield* held
+    // What a failed case leaves, for good or for a while, is not the next one's fault.
+    before = [...before, ...yield* held]
   }
   yield* Console.log("case: end")
   if (failed > 0) return yield* Effect.fail(new BenchError({ message: `${failed} failed` }))
