@@ -10,18 +10,20 @@ import type { Comparison } from "./comparison.ts"
 import * as raw from "./comparisons/raw.ts"
 import * as rings from "./comparisons/rings.ts"
 import * as rpc from "./comparisons/rpc.ts"
+import * as scale from "./comparisons/scale.ts"
 import { goals, ratioOf } from "./goals.ts"
 import { keep, plain, type Results, where } from "./report.ts"
 
 const comparisons: Readonly<Record<string, Comparison>> = {
   raw: raw.comparison,
   rings: rings.comparison,
-  rpc: rpc.comparison
+  rpc: rpc.comparison,
+  scale: scale.comparison
 }
 
 const words = process.argv.slice(2)
 const isSmoke = words.includes("--smoke")
-const effort = isSmoke ? { warmUp: 0.05, round: 0.02, rounds: 3 } : { warmUp: 0.5, round: 0.15, rounds: 5 }
+const effort = isSmoke ? { warmUp: 0.1, round: 0.02, rounds: 3 } : { warmUp: 0.5, round: 0.15, rounds: 5 }
 const names = words.filter((word) => !word.startsWith("--"))
 
 const bench = Effect.gen(function*() {
@@ -38,7 +40,9 @@ const bench = Effect.gen(function*() {
   if (!isSmoke) return keep(results)
   const low = goals.flatMap((goal) => {
     const ratio = ratioOf(goal, results)
-    return ratio !== undefined && ratio < goal.floor ? [`${goal.name}: ${ratio.toFixed(2)}, and ${goal.floor} is the least`] : []
+    return ratio !== undefined && goal.floor !== undefined && ratio < goal.floor
+      ? [`${goal.name}: ${ratio.toFixed(2)}, and ${goal.floor} is the least`]
+      : []
   })
   if (low.length > 0) return yield* Effect.die(new Error(low.join("\n")))
 })

@@ -13,7 +13,7 @@ export interface Side {
 /** What each side is asked to do. */
 export interface Load {
   readonly name: string
-  readonly unit: "us" | "/s" | "GiB/s"
+  readonly unit: "us" | "ms" | "/s" | "GiB/s"
   /** The line that asks for `count` operations. */
   readonly line: (count: number) => string
   /** The value of a run that took `seconds`; `more` is what else the agent answered. */
