@@ -10,7 +10,7 @@ import { host, program } from "../host.ts"
 import { type Effort, type Figure, type Load, measure } from "../measure.ts"
 
 /** The side's name. */
-export const grown = "vchan-rpc"
+const grown = "vchan-rpc"
 
 const calls = (connections: number, inFlight: number): Load => ({
   name: `small calls, ${connections} connection${connections === 1 ? "" : "s"}, ${inFlight} in flight on each`,
