@@ -5,7 +5,8 @@ import { Console, Effect, Stream } from "effect"
 import { Echo } from "./contract.ts"
 
 const program = Effect.gen(function*() {
-  const echo = yield* VchanRpcClient.make(Echo, { domain: Number(process.argv[2] ?? 1), service: "echo" })
+  const domain = Number(process.argv[2] ?? 1)
+  const echo = yield* VchanRpcClient.make(Echo, { domain, service: "echo", timeout: "30 seconds" })
   yield* Console.log(yield* echo.Say({ text: "hello" }))
   yield* Stream.runForEach(echo.Count({ to: 3 }), (n) => Console.log(`counted ${n}`))
   yield* Effect.catchTag(echo.Say({ text: "HELLO" }), "TooLoud", ({ text }) => Console.log(`${text} was too loud`))
