@@ -16,6 +16,9 @@ export interface Agent {
   readonly ask: (line: string) => Effect.Effect<ReadonlyArray<number>, AgentError>
 }
 
+/** Under load, Node warns of the many listeners that Effect's socket has for writes that wait. */
+const quiet = { NODE_NO_WARNINGS: "1" }
+
 /** A program with its arguments, and what its environment has beyond this one's. */
 export interface Command {
   readonly argv: ReadonlyArray<string>
@@ -29,7 +32,7 @@ const patience = "30 seconds"
 export const start = Effect.fnUntraced(function*({ argv, env }: Command): Effect.fn.Return<Agent, AgentError, Scope.Scope> {
   const [program = "", ...args] = argv
   const child = yield* Effect.acquireRelease(
-    Effect.sync(() => spawn(program, args, { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, ...env } })),
+    Effect.sync(() => spawn(program, args, { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, ...quiet, ...env } })),
     (child) => Effect.sync(() => child.kill("SIGKILL"))
   )
   let heard: (line: string) => void = () => {}
