@@ -5,6 +5,7 @@
  * The first segment tells the length of the whole, which is checked against the limit of a message, and against what the peer's messages may
  * take together, before anything is allocated. Segments come in order; whatever else comes is told as what is wrong with it.
  */
+import type { BufferPool } from "./BufferPool.ts"
 import { Flag, FrameType, maxBody } from "./Frame.ts"
 
 /** Bytes that may be used, and that are. */
@@ -46,11 +47,13 @@ const cuttable: ReadonlySet<number> = new Set([
 export class Assembly {
   private readonly parts = new Map<number, Part>()
   private readonly budget: Budget
+  private readonly pool: BufferPool
   private limit = 0
 
   /** What is being put together uses the budget until it is whole. */
-  constructor(budget: Budget) {
+  constructor(budget: Budget, pool: BufferPool) {
     this.budget = budget
+    this.pool = pool
   }
 
   /** Takes messages of up to `limit` bytes from now on. */
@@ -64,7 +67,7 @@ export class Assembly {
   }
 
   /**
-   * Takes a segment: the whole body where it was the last, undefined where more follow, and the reason where it breaks the protocol.
+   * Takes a segment: the whole body, which is the pool's, where it was the last, undefined where more follow, and the reason where it breaks the protocol.
    * `reserved` bytes are there for the message already, and none of the budget is used; where left out, none are.
    */
   take(frame: Incoming, reserved?: number): Uint8Array | string | undefined {
@@ -87,7 +90,7 @@ export class Assembly {
     part.bytes.set(body, part.length)
     part.length = length
     if (!isLast) return undefined
-    this.drop(id)
+    this.remove(id, part)
     return part.bytes
   }
 
@@ -95,14 +98,19 @@ export class Assembly {
   drop(id: number): number | undefined {
     const part = this.parts.size === 0 ? undefined : this.parts.get(id)
     if (part === undefined) return undefined
-    this.parts.delete(id)
-    this.budget.used -= part.charge
+    this.remove(id, part)
+    this.pool.give(part.bytes)
     return part.type
   }
 
   /** Forgets everything. */
   clear(): void {
     for (const id of [...this.parts.keys()]) this.drop(id)
+  }
+
+  private remove(id: number, { charge }: Part): void {
+    this.parts.delete(id)
+    this.budget.used -= charge
   }
 
   private begin({ body, flags, id, method, type }: Incoming, reserved: number | undefined): string | undefined {
@@ -120,7 +128,7 @@ export class Assembly {
     const first = body.subarray(totalLength)
     if (first.length >= total) return `a first segment longer than its message of ${total} bytes`
     budget.used += charge
-    const bytes = new Uint8Array(total)
+    const bytes = this.pool.take(total)
     bytes.set(first)
     this.parts.set(id, { type, method, flags: flags & ~Flag.More, bytes, charge, length: first.length })
     return undefined

@@ -5,6 +5,7 @@
  * A message begins only when the peer has the memory to put it together beside those that have begun, and then goes on to its end.
  */
 import { totalLength } from "./Assembly.ts"
+import type { BufferPool } from "./BufferPool.ts"
 import { Flag, maxBody } from "./Frame.ts"
 import type { FrameSink, FrameWriter } from "./FrameWriter.ts"
 
@@ -22,16 +23,23 @@ export interface Message {
 
 interface Waiting {
   readonly message: Message
+  /** Whether its body is the pool's. */
+  readonly isCopy: boolean
   sent: number
 }
 
 export class Outbox {
   /** The bytes of the messages that wait. */
   bytes = 0
+  private readonly pool: BufferPool
   private readonly queue: Array<Waiting> = []
   private turn = 0
   private begun = 0
   private peerMemory = 0
+
+  constructor(pool: BufferPool) {
+    this.pool = pool
+  }
 
   /** How many messages wait. */
   get size(): number {
@@ -44,8 +52,14 @@ export class Outbox {
   }
 
   add(message: Message): void {
-    this.bytes += message.body.length
-    this.queue.push({ message, sent: 0 })
+    this.push(message, false)
+  }
+
+  /** Adds a message whose body is copied. */
+  addCopy(message: Message): void {
+    const body = this.pool.take(message.body.length)
+    body.set(message.body)
+    this.push({ ...message, body }, true)
   }
 
   /** Takes a message back. "begun" where the peer has some of it, "whole" where it has nothing, undefined where none waits. */
@@ -83,6 +97,11 @@ export class Outbox {
     this.begun = 0
   }
 
+  private push(message: Message, isCopy: boolean): void {
+    this.bytes += message.body.length
+    this.queue.push({ message, isCopy, sent: 0 })
+  }
+
   private segment(waiting: Waiting, writer: FrameWriter, sink: FrameSink): number {
     const { message, sent } = waiting
     const { body, flags, id, method, type } = message
@@ -100,11 +119,12 @@ export class Outbox {
     return end - sent
   }
 
-  private remove(index: number, { message, sent }: Waiting): void {
+  private remove(index: number, { isCopy, message, sent }: Waiting): void {
     const { length } = message.body
     this.queue.splice(index, 1)
     if (index < this.turn) this.turn--
     this.bytes -= length
     if (sent > 0 && length > maxBody) this.begun -= length
+    if (isCopy) this.pool.give(message.body)
   }
 }

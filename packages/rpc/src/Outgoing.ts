@@ -6,6 +6,7 @@
  * more of it, and `hasRoom` before it keeps a long message.
  */
 import type { Vchan } from "@vchan/vchan"
+import type { BufferPool } from "./BufferPool.ts"
 import { Flag, FrameType, maxBody } from "./Frame.ts"
 import { FrameWriter } from "./FrameWriter.ts"
 import type { Limits } from "./Limits.ts"
@@ -27,7 +28,7 @@ export class Outgoing {
   readonly memory: number
   private readonly onRoom: () => void
   private readonly writer = new FrameWriter()
-  private readonly outbox = new Outbox()
+  private readonly outbox: Outbox
   private ended = false
   private gathering = false
   private scheduled = false
@@ -47,11 +48,13 @@ export class Outgoing {
     /** The bytes that long messages may take. */
     readonly memory: number
     readonly onRoom: () => void
+    readonly pool: BufferPool
   }) {
     this.vchan = options.vchan
     this.highWater = options.highWater
     this.memory = options.memory
     this.onRoom = options.onRoom
+    this.outbox = new Outbox(options.pool)
   }
 
   /** The bytes that were ever written. */
@@ -204,7 +207,10 @@ export class Outgoing {
   /** A long message goes straight to the ring where nothing waits and it needs no cutting, and is copied only where it has to wait. */
   private sendBig(type: number, method: number, id: number, body: Uint8Array, done: (() => void) | undefined): void {
     const isFree = body.length <= maxBody && this.outbox.size === 0 && !this.blocked && !this.flushing
-    if (!isFree || !this.writer.drain(this.vchan)) return this.sendLong({ type, flags: 0, method, id, body: body.slice(), done })
+    if (!isFree || !this.writer.drain(this.vchan)) {
+      this.outbox.addCopy({ type, flags: 0, method, id, body, done })
+      return this.blocked ? undefined : this.flush()
+    }
     this.pongWaits = false
     this.writer.through(this.vchan, { type, flags: 0, method, id, total: undefined, body })
     if (this.writer.length > 0) this.block()

@@ -11,6 +11,7 @@
 import type { Vchan } from "@vchan/vchan"
 import { Result, Schema } from "effect"
 import { Assembly, type Budget } from "./Assembly.ts"
+import { BufferPool } from "./BufferPool.ts"
 import { countedHeaderLength, Flag, FrameType, maxBody } from "./Frame.ts"
 import { FrameReader } from "./FrameReader.ts"
 import { maxHello } from "./Hello.ts"
@@ -57,6 +58,7 @@ export class Session {
   readonly out: Outgoing
   private readonly mayStall: boolean
   private readonly reader = new FrameReader(maxHello)
+  private readonly pool = new BufferPool()
   private readonly assembly: Assembly
   private readonly watch: Watch
   private handler: SessionHandler | undefined = undefined
@@ -80,8 +82,8 @@ export class Session {
     this.vchan = options.vchan
     this.service = options.service
     this.mayStall = options.mayStall
-    this.out = new Outgoing({ ...options, onRoom: () => this.handler?.onRoom() })
-    this.assembly = new Assembly(options.budget)
+    this.out = new Outgoing({ ...options, pool: this.pool, onRoom: () => this.handler?.onRoom() })
+    this.assembly = new Assembly(options.budget, this.pool)
     this.watch = new Watch(options.keepalive, {
       progress: () => this.progress(),
       // Where the ring is full there is something that the peer could take, which is as good as an answer.
@@ -198,7 +200,10 @@ export class Session {
     if (reserved === 0) return
     const whole = this.assembly.take(this.reader, reserved)
     if (typeof whole === "string") this.violation(whole)
-    else if (whole !== undefined) this.handler?.onFrame(type, method, id, whole, flags)
+    else if (whole !== undefined) {
+      this.handler?.onFrame(type, method, id, whole, flags)
+      this.pool.give(whole)
+    }
   }
 
   private goodbye(body: Uint8Array): void {

@@ -1,6 +1,7 @@
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { Assembly, type Budget } from "../src/Assembly.ts"
+import { BufferPool } from "../src/BufferPool.ts"
 import { Flag, FrameType, maxBody } from "../src/Frame.ts"
 import { FrameReader, type FrameSource } from "../src/FrameReader.ts"
 import { FrameWriter } from "../src/FrameWriter.ts"
@@ -61,13 +62,13 @@ const drain = (outbox: Outbox, takes: ReadonlyArray<number> = [Infinity]) => {
 }
 
 const assemblyOf = (limit: number, budget: Budget = { limit, used: 0 }) => {
-  const assembly = new Assembly(budget)
+  const assembly = new Assembly(budget, new BufferPool())
   assembly.setLimit(limit)
   return { assembly, budget }
 }
 
 const outboxOf = (peerMemory = 64 * mebibyte) => {
-  const outbox = new Outbox()
+  const outbox = new Outbox(new BufferPool())
   outbox.setPeerMemory(peerMemory)
   return outbox
 }
@@ -81,7 +82,12 @@ describe("Outbox and Assembly", () => {
     fc.assert(
       fc.property(lengths, takes, fc.constantFrom(5 * maxBody, 8 * maxBody, mebibyte), (lengths, takes, peerMemory) => {
         const outbox = outboxOf(peerMemory)
-        lengths.forEach((length, id) => outbox.add(message(id, length)))
+        lengths.forEach((length, id) => {
+          if (id % 2 === 0) return outbox.add(message(id, length))
+          const copied = message(id, length)
+          outbox.addCopy(copied)
+          copied.body.fill(0)
+        })
         const { assembly, budget } = assemblyOf(5 * maxBody, { limit: peerMemory, used: 0 })
         const found = new Map<number, Uint8Array>()
         for (const frame of drain(outbox, takes)) {
