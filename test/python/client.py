@@ -1,31 +1,99 @@
-"""A client of vchan-rpc in plain Python, made from docs/PROTOCOL.md alone: JSON codec, one thread, no library.
+"""A client of vchan-rpc in plain Python, made from docs/PROTOCOL.md alone, without a library: `client.py binary` or `client.py json`.
 
-Its connection is stdin and stdout: whoever starts it carries the bytes of a vchan. It makes a call of each kind, and tells what came of each as a
-line of JSON on stderr. It ends when the server has gone away.
+Its connection is stdin and stdout: whoever starts it carries the bytes of a vchan. It makes calls of each kind in that codec, and tells what came of each
+as a line of JSON on stderr. It ends when the server has gone away.
 """
 import json
+import math
 import os
-import struct
 import sys
 
-HELLO, GOODBYE, REQUEST, INTERRUPT, CREDIT, SUCCESS, FAILURE, DEFECT, REFUSAL, CHUNK, END, PING, PONG, GOING_AWAY = range(1, 15)
-MORE, ENVELOPE = 1, 2
-MAX_BODY = 65536
-NAMES = {SUCCESS: "Success", FAILURE: "Failure", DEFECT: "Defect", REFUSAL: "Refusal", END: "End", INTERRUPT: "Interrupt"}
-METHODS = ["Say", "Fail", "Die", "Count", "Wait", "Sum", "Double", "First", "Gone"]
-OWN = {"maxMessage": 1 << 20, "maxCalls": 1, "window": 2048, "maxHeaders": 0, "memory": 1 << 20}
+import codec
+from connection import PING, Closed, Connection, envelope
+
+NEVER = {"union": []}
 
 
-def take(count):
-    """Reads that many bytes, or ends the program in peace where there are no more."""
-    data = b""
-    while len(data) < count:
-        part = os.read(0, count - len(data))
-        if not part:
-            tell("closed", None)
-            sys.exit(0)
-        data += part
-    return data
+def fields(**types):
+    """Fields by their names' bytes; one whose type is in a list may be left out."""
+    return {
+        "fields": [
+            {"name": name, "type": of[0], "optional": True} if isinstance(of, list) else {"name": name, "type": of}
+            for name, of in sorted(types.items(), key=lambda field: field[0].encode())
+        ]
+    }
+
+
+def method(payload="null", success="null", error=NEVER, stream=False, upload=None):
+    shapes = {"stream": stream, "payload": payload, "success": success, "error": error}
+    return shapes if upload is None else {**shapes, "upload": {"item": upload, "error": NEVER}}
+
+
+CODE = fields(code="integer")
+TREE = fields(value="integer", children={"array": {"up": 2}})
+KINDS = fields(
+    text="string",
+    yes="boolean",
+    nothing="null",
+    number="number",
+    integer="integer",
+    big="bigint",
+    data="bytes",
+    any="json",
+    kind={"literal": "all"},
+    seven={"literal": 7},
+    true={"literal": True},
+    empties={"array": "null"},
+    pair={"tuple": ["boolean", "integer"], "optional": 1},
+    some={"tuple": ["string"], "rest": "number"},
+    maybe=["integer"],
+    counts={"fields": [], "rest": "integer"},
+    open={**fields(known="string"), "rest": {"union": ["string", "integer"]}},
+    one={"union": ["string", "integer", fields(left=["boolean"], right="string")]},
+    tree=TREE
+)
+METHODS = {
+    "Say": method(fields(text="string"), "string"),
+    "Fail": method(CODE, error=CODE),
+    "Die": method(),
+    "Count": method(fields(to="integer"), "integer", stream=True),
+    "Wait": method(),
+    "Sum": method(fields(), "integer", upload="integer"),
+    "Double": method(success="integer", stream=True, upload="integer"),
+    "First": method(fields(count="integer"), {"array": "integer"}, upload="integer"),
+    "Kinds": method(KINDS, KINDS),
+    "Trees": method(success=TREE, stream=True, upload=TREE),
+    "Long": method(fields(items="integer", length="integer"), "string", stream=True),
+    "Gone": method()
+}
+EVERY = {
+    "text": "gr\u00fc\u00df dich \U0001f980",
+    "yes": True,
+    "nothing": None,
+    "number": -0.1,
+    "integer": 1 - 2**53,
+    "big": -(2**200),
+    "data": bytes(range(256)),
+    "any": {"list": [1, None, "x"], "none": {}},
+    "kind": "all",
+    "seven": 7,
+    "true": True,
+    "empties": [None, None],
+    "pair": [False, -64],
+    "some": ["first", math.inf, -math.inf, 0.5],
+    "maybe": 0,
+    "counts": {"b": 63, "a": 64},
+    "open": {"known": "k", "text": "t", "number": 5},
+    "one": {"right": "r"},
+    "tree": {"value": 1, "children": [{"value": 2, "children": []}, {"value": -3, "children": []}]}
+}
+LEFT_OUT = {**EVERY, "pair": [True], "some": ["only"], "one": {"left": False, "right": ""}, "big": 0, "data": b"", "text": "", "counts": {}}
+del LEFT_OUT["maybe"]
+TWIG = {"value": -1, "children": []}
+
+
+def tell(what, value):
+    print(json.dumps([what, value]), file=sys.stderr, flush=True)
 
 
 def write(data):
@@ -33,144 +101,66 @@ def write(data):
         data = data[os.write(1, data):]
 
 
-def tell(what, value):
-    print(json.dumps([what, value]), file=sys.stderr, flush=True)
+def main(binary):
+    own = {"maxMessage": 1 << 20, "maxCalls": 1, "window": 2048, "maxHeaders": 0, "memory": 1 << 20}
+    rpc = Connection(lambda size: os.read(0, size), write, own)
+    hello = rpc.hello("python", {name: (shapes, binary) for name, shapes in METHODS.items()})
+    theirs = {told["name"]: told["fingerprint"] for told in hello["methods"]}
+    tell("fingerprints", [theirs, {name: codec.fingerprint(shapes) for name, shapes in METHODS.items() if name in theirs}])
+    tell("in binary", sorted(rpc.binary))
 
+    def result(name, payload=None, about=None, upload=None):
+        return rpc.result(rpc.call(name, payload, about, upload))
 
-def frame(type, flags=0, method=0, id=0, body=b""):
-    write(struct.pack("<IBBHI", 8 + len(body), type, flags, method, id) + body)
+    def of_items(found):
+        return [found["end"], len(found["items"]), sum(found["items"])]
 
-
-def message(type, method, id, body, flags=0):
-    """Sends a message, in segments where it is longer than one frame's body."""
-    if len(body) <= MAX_BODY:
-        return frame(type, flags, method, id, body)
-    data = struct.pack("<I", len(body)) + body
-    while data:
-        part, data = data[:MAX_BODY], data[MAX_BODY:]
-        frame(type, flags | (MORE if data else 0), method, id, part)
-
-
-class Connection:
-    def __init__(self):
-        self.parts = {}
-        self.next_id = 1
-        self.going_away = False
-
-    def receive(self):
-        """The next message: type, id, body. Answers pings, and puts segments together."""
-        while True:
-            length, type, flags, method, id = struct.unpack("<IBBHI", take(12))
-            body = take(length - 8)
-            if type == PING:
-                frame(PONG)
-            elif type == GOING_AWAY:
-                self.going_away = True
-                return type, id, body
-            elif flags & MORE or (type, id) in self.parts:
-                if (type, id) not in self.parts:
-                    (total,) = struct.unpack("<I", body[:4])
-                    self.parts[type, id] = (total, body[4:])
-                else:
-                    total, before = self.parts[type, id]
-                    self.parts[type, id] = (total, before + body)
-                if not flags & MORE:
-                    total, whole = self.parts.pop((type, id))
-                    assert len(whole) == total, "a message is as long as told"
-                    return type, id, whole
-            else:
-                return type, id, body
-
-    def hello(self, service):
-        methods = [{"name": name, "fingerprint": ""} for name in METHODS]
-        told = {"service": service, "limits": OWN, "methods": methods}
-        frame(HELLO, body=b"vchanrpc" + struct.pack("<H", 1) + json.dumps(told).encode())
-        type, _, body = self.receive()
-        assert type == HELLO and body[:8] == b"vchanrpc" and struct.unpack("<H", body[8:10]) == (1,)
-        self.limits = json.loads(body[10:])["limits"]
-
-    def request(self, name, payload, envelope=None):
-        id, self.next_id = self.next_id, self.next_id + 1
-        body = json.dumps(payload).encode()
-        if envelope is None:
-            message(REQUEST, METHODS.index(name), id, body)
-        else:
-            message(REQUEST, METHODS.index(name), id, envelope + body, ENVELOPE)
-        return id
-
-    def end(self, id, upload=None):
-        """The frame that ends the call, with the items before it. Gives credit as they come, and sends what the server takes of an upload."""
-        items, cost, uploads = [], 0, iter([] if upload is None else upload[1])
-        method, outstanding, chunk, open = 0 if upload is None else METHODS.index(upload[0]), 0, None, upload is not None
-        left = False
-        while True:
-            while open:
-                chunk = next(uploads, None) if chunk is None else chunk
-                if chunk is None:
-                    frame(END, 0, method, id)
-                    open = False
-                    break
-                body = json.dumps(chunk).encode()
-                price = len(body) + len(chunk)
-                window = self.limits["window"]
-                if outstanding + price > window and outstanding >= window / 4:
-                    break
-                message(CHUNK, method, id, body)
-                outstanding, chunk = outstanding + price, None
-            type, of, body = self.receive()
-            assert of == id, "one call at a time"
-            if type == CHUNK:
-                found = json.loads(body)
-                items += found
-                cost += len(body) + len(found)
-                if cost >= OWN["window"] / 4:
-                    frame(CREDIT, 0, 0, id, struct.pack("<I", cost))
-                    cost = 0
-            elif type == CREDIT:
-                outstanding -= struct.unpack("<I", body)[0]
-            elif type == INTERRUPT:
-                open, left = False, True
-            else:
-                value = json.loads(body) if body else None
-                return {"end": NAMES[type], "value": value, "items": items, "left": left}
-
-
-def main():
-    rpc = Connection()
-    rpc.hello("python")
-
-    def call(name, payload, envelope=None, upload=None):
-        return rpc.end(rpc.request(name, payload, envelope), upload and (name, upload))
-
-    tell("value", call("Say", {"text": "gr\u00fc\u00df dich"}))
-    long = call("Say", {"text": "x" * 200000})
+    tell("value", result("Say", {"text": "gr\u00fc\u00df dich"}))
+    long = result("Say", {"text": "x" * 200000})
     tell("long value", [long["end"], len(long["value"])])
-    tell("failure", call("Fail", {"code": 7}))
-    tell("defect", call("Die", None))
-    tell("unknown", call("Gone", None))
-    count = call("Count", {"to": 20000})
-    tell("stream", [count["end"], len(count["items"]), sum(count["items"])])
-    waiting = rpc.request("Wait", None)
-    frame(INTERRUPT, 0, METHODS.index("Wait"), waiting)
-    tell("interrupted", rpc.end(waiting))
-    tell("late", call("Wait", None, struct.pack("<BI", 1, 20)))
-    tell("discarded", call("Say", {"text": "unheard"}, struct.pack("<B", 2)))
-    headers = struct.pack("<BHH4sH2s", 8, 1, 4, b"name", 2, b"me")
-    tell("headers", call("Say", {"text": "name"}, headers))
-    numbers = [list(range(at, at + 100)) for at in range(0, 20000, 100)]
-    tell("upload", call("Sum", {}, upload=numbers))
-    both = call("Double", {}, upload=numbers)
-    tell("both ways", [both["end"], len(both["items"]), sum(both["items"])])
-    tell("left", call("First", {"count": 3}, upload=numbers))
-    frame(PING)
-    type, _, _ = rpc.receive()
-    tell("pong", type == PONG)
+    for what, value in [("every kind", EVERY), ("kinds left out", LEFT_OUT)]:
+        echo = result("Kinds", value)
+        tell(what, [echo["end"], echo["value"] == value, echo["value"] and codec.to_json(KINDS, echo["value"])])
+    tell("failure", result("Fail", {"code": 7}))
+    tell("defect", result("Die"))
+    tell("unknown", result("Gone"))
+    tell("stream", of_items(result("Count", {"to": 20000})))
+    lines = result("Long", {"items": 3, "length": 100000})
+    tell("stream of long items", [lines["end"], [len(line) for line in lines["items"]]])
+    waiting = rpc.call("Wait")
+    rpc.interrupt(waiting)
+    tell("interrupted", rpc.result(waiting))
+    endless = rpc.call("Count", {"to": 2**53 - 1})
+    tell("beside a stream", result("Say", {"text": "beside"}))
+    rpc.interrupt(endless)
+    ended = rpc.result(endless)
+    tell("interrupted stream", [ended["end"], ended["value"]])
+    tell("late", result("Wait", about=envelope(deadline=20)))
+    tell("discarded", result("Say", {"text": "unheard"}, envelope(discard=True)))
+    tell("headers", result("Say", {"text": "name"}, envelope(headers=[("name", "me")])))
+
+    def numbers():
+        return [list(range(at, at + 100)) for at in range(0, 20000, 100)]
+
+    tell("upload", result("Sum", {}, upload=numbers()))
+    tell("both ways", of_items(result("Double", upload=numbers())))
+    tell("left", result("First", {"count": 3}, upload=numbers()))
+    trees = [[{"value": at, "children": [TWIG]} for at in range(10)] for _ in range(100)]
+    back = result("Trees", upload=trees)
+    tell("trees both ways", [back["end"], back["items"] == [tree for some in trees for tree in some]])
+    rpc.frame(PING)
+    while rpc.pongs == 0:
+        rpc.step()
+    tell("pong", True)
     while not rpc.going_away:
-        rpc.receive()
+        rpc.step()
     tell("going away", None)
-    frame(GOING_AWAY)
-    while True:
-        rpc.receive()
+    rpc.leave()
+    rpc.step()
 
 
-main()
+if __name__ == "__main__":
+    try:
+        main({"binary": True, "json": False}[sys.argv[1]])
+    except Closed as closed:
+        tell("closed", closed.args[0])
