@@ -1,7 +1,7 @@
 /**
  * The backends that need no Xen.
  */
-import { MemoryXen } from "@vchan/xen"
+import { type DomId, MemoryXen } from "@vchan/xen"
 import { EmulatedXen, HostServer } from "@vchan/xen-linux"
 import { Effect, Schedule } from "effect"
 import * as fs from "node:fs"
@@ -12,27 +12,28 @@ export const memory: Backend = {
   host: (limits) => MemoryXen.make({ limits: { ...limits } })
 }
 
+/** An emulated host in this process, which tells where it is and what it holds. */
+export const emulatedHost = (limits?: Parameters<Backend["host"]>[0]) =>
+  Effect.gen(function*() {
+    const directory = yield* Effect.acquireRelease(
+      Effect.sync(() => fs.mkdtempSync("/dev/shm/vchan-test-")),
+      (path) => Effect.sync(() => fs.rmSync(path, { recursive: true }))
+    )
+    const host = yield* Effect.orDie(HostServer.make({ directory, limits: { ...limits } }))
+    return {
+      directory,
+      status: host.status,
+      domain: (domid: DomId) => EmulatedXen.layer({ directory, domid }),
+      destroy: (domid: DomId) => Effect.asVoid(host.destroy(domid)),
+      // What a process lets go of reaches the host through a socket: a moment may pass.
+      assertReleased: Effect.gen(function*() {
+        const { grants, mappings, ports, transactions, watches } = yield* host.status
+        const held = { grants, mappings, ports, transactions, watches }
+        if (Object.values(held).some((count) => count > 0)) {
+          yield* Effect.fail(new Error(`still held on the host: ${JSON.stringify(held)}`))
+        }
+      }).pipe(Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 400 }), Effect.orDie)
+    }
+  })
 /** The emulated host, with all its domains in this process: each still has its own sockets, mappings and FIFO. */
-export const emulated: Backend = {
-  name: "the emulated host",
-  host: (limits) =>
-    Effect.gen(function*() {
-      const directory = yield* Effect.acquireRelease(
-        Effect.sync(() => fs.mkdtempSync("/dev/shm/vchan-test-")),
-        (path) => Effect.sync(() => fs.rmSync(path, { recursive: true }))
-      )
-      const host = yield* Effect.orDie(HostServer.make({ directory, limits: { ...limits } }))
-      return {
-        domain: (domid) => EmulatedXen.layer({ directory, domid }),
-        destroy: (domid) => Effect.asVoid(host.destroy(domid)),
-        // What a process lets go of reaches the host through a socket: a moment may pass.
-        assertReleased: Effect.gen(function*() {
-          const { grants, mappings, ports, transactions, watches } = yield* host.status
-          const held = { grants, mappings, ports, transactions, watches }
-          if (Object.values(held).some((count) => count > 0)) {
-            yield* Effect.fail(new Error(`still held on the host: ${JSON.stringify(held)}`))
-          }
-        }).pipe(Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 400 }), Effect.orDie)
-      }
-    })
-}
+export const emulated: Backend = { name: "the emulated host", host: emulatedHost }

@@ -5,6 +5,7 @@ import { emulated, memory } from "../conformance/backends.ts"
 import { hostileAnswerers, hostileCallers } from "./frameScenarios.ts"
 import { hostileClients, hostileServers } from "./pages.ts"
 import type { Scenario } from "./Scenario.ts"
+import { hostileProcesses } from "./sockets.ts"
 
 export const scenarios: ReadonlyArray<Scenario> = [
   hostileClients(memory),
@@ -12,5 +13,6 @@ export const scenarios: ReadonlyArray<Scenario> = [
   hostileServers(memory),
   hostileServers(emulated),
   hostileCallers(memory),
-  hostileAnswerers(memory)
+  hostileAnswerers(memory),
+  hostileProcesses
 ]

@@ -4,7 +4,7 @@
  */
 import { type Xen, XenStore } from "@vchan/xen"
 import { Context, Effect, type Scope } from "effect"
-import { type Backend, enter } from "../conformance/Backend.ts"
+import { enter, type Host } from "../conformance/Backend.ts"
 import { bystander } from "./bystander.ts"
 
 /** The domain that is attacked, and the one that attacks. */
@@ -18,13 +18,16 @@ export interface Parties {
 }
 
 /** Makes the world, attacks, and looks what is left. */
-export const world = Effect.fnUntraced(function*<E>(backend: Backend, attack: (parties: Parties) => Effect.Effect<void, E, Scope.Scope>) {
+export const world = Effect.fnUntraced(function*<E, H extends Host>(
+  backend: { readonly host: () => Effect.Effect<H, never, Scope.Scope> },
+  attack: (parties: Parties, host: H) => Effect.Effect<void, E, Scope.Scope>
+) {
   const host = yield* backend.host()
   yield* Effect.scoped(Effect.gen(function*() {
     const [server, client, attacker] = yield* Effect.all([enter(host, honest), enter(host, 9), enter(host, hostile)])
     yield* Effect.scoped(Effect.gen(function*() {
       const { goesOn } = yield* bystander({ domid: honest, server, client })
-      yield* Effect.scoped(attack({ honest: server, hostile: attacker }))
+      yield* Effect.scoped(attack({ honest: server, hostile: attacker }, host))
       yield* goesOn
     }))
     const left = yield* Effect.forEach(["data", "data/rpc"], Context.get(server, XenStore).directory)
