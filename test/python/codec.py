@@ -195,7 +195,7 @@ def read(shape, source, around, steps):
             (byte,) = source.take(1)
             rest = source.count() if byte & 128 else 0
             magnitude = rest << 6 | byte & 63
-            expect(magnitude <= LARGEST and (rest or byte < 128) and (magnitude or byte == 0), "not an integer")
+            expect(magnitude <= LARGEST and (rest or byte < 128), "not an integer")
             return -magnitude if byte & 64 else magnitude
         case "bigint":
             data = source.take(source.count())
