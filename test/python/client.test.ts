@@ -160,8 +160,8 @@ const suite = () => {
 }
 
 describe(name, () => {
-  if (spawnSync("python3", ["--version"]).status === 0) return suite()
-  const reason = "needs python3: on Debian, sudo apt-get install python3"
+  if (spawnSync("python3", ["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]).status === 0) return suite()
+  const reason = "needs python3 3.10 or later: on Debian, sudo apt-get install python3"
   if (process.env.CI === "true") it(reason, () => assert.fail(reason))
   else console.warn(`skipped: ${name}: ${reason}`)
   it.skip(reason, () => undefined)
