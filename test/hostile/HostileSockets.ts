@@ -5,7 +5,7 @@ import { XenStoreWire } from "@vchan/xen"
 import * as fc from "fast-check"
 import * as net from "node:net"
 import type { Note } from "./Scenario.ts"
-import { honest, hostile } from "./world.ts"
+import { besides, honest, hostile } from "./world.ts"
 
 /** One thing to do; `connection` is counted among those that are open. */
 export type SocketAction =
@@ -195,7 +195,7 @@ export class HostileSockets {
         if (asked === undefined) continue
         this.note(verdict === "ok" ? `${asked.split(" ")[0]} ok` : code)
         // Nobody has lent it anything, nor offered it a port, but the hostile domains to themselves.
-        const isOthers = new RegExp(`^(map|bind-interdomain) (0|${honest}|9)( |$)`).test(asked)
+        const isOthers = new RegExp(`^(map|bind-interdomain) (0|${honest}|${besides})( |$)`).test(asked)
         if (verdict === "ok" && isOthers) this.wrong = `${asked} was granted`
       }
     })

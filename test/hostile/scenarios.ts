@@ -4,6 +4,7 @@
 import { emulated, memory } from "../conformance/backends.ts"
 import { hostileAnswerers, hostileCallers } from "./frameScenarios.ts"
 import { hostileClients, hostileServers } from "./pages.ts"
+import { hostileRequests } from "./requests.ts"
 import type { Scenario } from "./Scenario.ts"
 import { hostileProcesses } from "./sockets.ts"
 
@@ -14,5 +15,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   hostileServers(emulated),
   hostileCallers(memory),
   hostileAnswerers(memory),
-  hostileProcesses
+  hostileProcesses,
+  hostileRequests(memory),
+  hostileRequests(emulated)
 ]

@@ -10,11 +10,14 @@ import { bystander } from "./bystander.ts"
 /** The domain that is attacked, and the one that attacks. */
 export const honest = 3
 export const hostile = 5
+/** The domain of those who have nothing to do with it. */
+export const besides = 9
 
-/** Both processes. */
+/** Their processes. */
 export interface Parties {
   readonly honest: Context.Context<Xen>
   readonly hostile: Context.Context<Xen>
+  readonly besides: Context.Context<Xen>
 }
 
 /** Makes the world, attacks, and looks what is left. */
@@ -24,10 +27,10 @@ export const world = Effect.fnUntraced(function*<E, H extends Host>(
 ) {
   const host = yield* backend.host()
   yield* Effect.scoped(Effect.gen(function*() {
-    const [server, client, attacker] = yield* Effect.all([enter(host, honest), enter(host, 9), enter(host, hostile)])
+    const [server, client, attacker] = yield* Effect.all([enter(host, honest), enter(host, besides), enter(host, hostile)])
     yield* Effect.scoped(Effect.gen(function*() {
       const { goesOn } = yield* bystander({ domid: honest, server, client })
-      yield* Effect.scoped(attack({ honest: server, hostile: attacker }, host))
+      yield* Effect.scoped(attack({ honest: server, hostile: attacker, besides: client }, host))
       yield* goesOn
     }))
     const left = yield* Effect.forEach(["data", "data/rpc"], Context.get(server, XenStore).directory)
