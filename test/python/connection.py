@@ -10,7 +10,7 @@ import codec
 HELLO, GOODBYE, REQUEST, INTERRUPT, CREDIT, SUCCESS, FAILURE, DEFECT, REFUSAL, CHUNK, END, PING, PONG, GOING_AWAY = range(1, 15)
 NAMES = {SUCCESS: "Success", FAILURE: "Failure", DEFECT: "Defect", REFUSAL: "Refusal", END: "End"}
 MORE, ENVELOPE = 1, 2
-MAX_BODY = 65536
+MAX_BODY = 67584
 
 
 class Closed(Exception):

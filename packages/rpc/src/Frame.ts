@@ -52,8 +52,8 @@ export const Flag = {
   Envelope: 2
 } as const
 
-/** The most bytes of a frame's body, after the Hello: a longer message is cut in segments. */
-export const maxBody = 64 * 1024
+/** The most bytes of a frame's body, after the Hello: a longer message is cut in segments. 64 KiB fit, with what is around them. */
+export const maxBody = 66 * 1024
 
 /** The bytes of a header. */
 export const headerLength = 12

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { PeerGone } from "@vchan/vchan"
 import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, Stream } from "effect"
 import { Rpc, RpcGroup, RpcSchema, RpcTest } from "effect/rpc"
+import { maxBody } from "../src/Frame.ts"
 import { Deadline, VchanRpcError } from "../src/index.ts"
 import { pair, type PairOptions } from "./support/pair.ts"
 import { turns, until } from "./support/rawPeer.ts"
@@ -255,7 +256,7 @@ describe("A stream in a payload", () => {
       const words = "x".repeat(60_000)
       assert.strictEqual(yield* client.Hear(Stream.fail(words)), words)
       const error = yield* Effect.flip(client.Hear(Stream.fail("x".repeat(70_000))))
-      assert.deepInclude(error.reason, { _tag: "MessageTooLarge", limit: 65_536 })
+      assert.deepInclude(error.reason, { _tag: "MessageTooLarge", limit: maxBody })
     }).pipe(Effect.scoped))
 
   it.live("takes its window of the server's memory, however little it sends", () =>
