@@ -161,7 +161,7 @@ export class ClientConnections implements Calls<VchanRpcError> {
       if (this.lost !== undefined) return resume(Effect.fail(this.lost.reason))
       const left = end - performance.now()
       const expire = () => settle(Effect.fail(new DeadlineExceeded({ allowedMillis: Math.max(0, left) })))
-      const timer = left > longestTimer ? undefined : setTimeout(expire, left)
+      const timer = left > longestTimer ? undefined : setTimeout(expire, Math.max(0, left))
       const settle: Waiting = (outcome) => {
         clearTimeout(timer)
         this.waiting.delete(settle)
