@@ -3,7 +3,7 @@
  */
 import { Deadline, VchanRpcClient, VchanRpcError, VchanRpcServer } from "@vchan/rpc"
 import { Listener } from "@vchan/vchan"
-import { Cause, Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
 import * as fc from "fast-check"
 import type { Backend } from "../conformance/Backend.ts"
 import { Fuzzed, handlers, methods, service, servicePath } from "./contract.ts"
@@ -65,7 +65,9 @@ const callAction: fc.Arbitrary<CallAction> = fc.record({
 })
 
 type Client = Effect.Success<ReturnType<typeof connectTo>>
-const connectTo = (domain: number) => VchanRpcClient.make(Fuzzed, { domain, service, timeout: "200 millis", ...limits })
+// Calls wait for a new connection: there has to be an end of trying.
+const connectTo = (domain: number) =>
+  VchanRpcClient.make(Fuzzed, { domain, service, timeout: "200 millis", reconnect: Schedule.recurs(2), ...limits })
 
 const isText = (value: unknown) => typeof value === "string"
 const isNumber = (value: unknown) => typeof value === "number"

@@ -27,7 +27,8 @@ const frameTypes = {
   Chunk: { type: 10, from: "both", body: () => fc.oneof(payload("success"), payload("items")) },
   End: { type: 11, from: "both", body: () => nothing },
   Ping: { type: 12, from: "both", body: () => nothing },
-  Pong: { type: 13, from: "both", body: () => nothing }
+  Pong: { type: 13, from: "both", body: () => nothing },
+  GoingAway: { type: 14, from: "both", body: () => nothing }
 } satisfies Record<string, { readonly type: number; readonly from: Side | "both"; readonly body: () => fc.Arbitrary<Uint8Array> }>
 
 /** One thing to do. */
