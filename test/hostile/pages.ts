@@ -14,11 +14,11 @@ import { type Note, scenario } from "./Scenario.ts"
 import { inTime, turns, until } from "./turns.ts"
 import { honest, hostile, world } from "./world.ts"
 
-const path = `/local/domain/${honest}/data/fuzzed`
+export const path = `/local/domain/${honest}/data/fuzzed`
 const serverPath = `/local/domain/${hostile}/data/fuzzed`
 
 /** Rings of 1 and 2 KiB in the page itself, of which it is known what lies around them, and rings with pages of their own. */
-const sizes = [
+export const sizes = [
   { leftMin: 1024, rightMin: 2048 },
   { leftMin: 2048, rightMin: 1024 },
   { leftMin: 2048, rightMin: 4096 },
@@ -35,7 +35,7 @@ const plan = <A>(action: fc.Arbitrary<A>) =>
 const isHonest = (action: { readonly does: string }): action is HonestAction => action.does === "write" || action.does === "send"
 
 /** The honest side's connections, one after the other. Each of its calls has to end with its connection, rightly. */
-const serially = Effect.fnUntraced(function*<R>(
+export const serially = Effect.fnUntraced(function*<R>(
   connection: Effect.Effect<Vchan, VchanError, R | Scope.Scope>,
   reading: (typeof readings)[number],
   page: HostilePage,
@@ -66,7 +66,7 @@ const serially = Effect.fnUntraced(function*<R>(
 })
 
 /** Does all of it, comes to rest, and goes. */
-const attackWith = Effect.fnUntraced(function*<A extends { readonly does: string }>(
+export const attackWith = Effect.fnUntraced(function*<A extends { readonly does: string }>(
   actions: ReadonlyArray<A | HonestAction>,
   side: {
     readonly page: HostilePage
@@ -94,7 +94,7 @@ const quiet = (looks: () => number): Effect.Effect<void> => {
 }
 
 /** A process that maps and binds what the honest server offers. */
-const hostileClient = Effect.fnUntraced(function*(context: Context.Context<Xen>, size: (typeof sizes)[number]) {
+export const hostileClient = Effect.fnUntraced(function*(context: Context.Context<Xen>, size: (typeof sizes)[number]) {
   const store = Context.get(context, XenStore)
   const [reference, port] = yield* Effect.all([store.read(`${path}/ring-ref`), store.read(`${path}/event-channel`)])
   const { page, rings } = yield* pageOf(context, Number(reference), size)

@@ -4,6 +4,7 @@
 import { emulated, memory } from "../conformance/backends.ts"
 import { hostileAnswerers, hostileCallers } from "./frameScenarios.ts"
 import { hostileClients, hostileServers } from "./pages.ts"
+import { parallelClients } from "./parallel.ts"
 import { hostileRequests } from "./requests.ts"
 import type { Scenario } from "./Scenario.ts"
 import { hostileProcesses } from "./sockets.ts"
@@ -17,5 +18,6 @@ export const scenarios: ReadonlyArray<Scenario> = [
   hostileAnswerers(memory),
   hostileProcesses,
   hostileRequests(memory),
-  hostileRequests(emulated)
+  hostileRequests(emulated),
+  parallelClients
 ]
