@@ -1,6 +1,7 @@
 /**
  * The scenario in which the other side of the page changes while the honest side looks at it: a thread writes to the page, as fast as it can, through the
- * emulated host's file. A field that is read twice would show.
+ * emulated host's file. The window between two reads of a
+ * field is short: few of those that should not be there would show in a short run.
  */
 import { Handshake } from "@vchan/vchan"
 import { XenStore } from "@vchan/xen"
