@@ -17,6 +17,7 @@ import { chunkCost, creditOf, FrameType } from "./Frame.ts"
 import { decodeHello, encodeHello, type Hello } from "./Hello.ts"
 import type { Keepalive } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
+import { PendingCalls } from "./PendingCalls.ts"
 import {
   BadReply,
   DeadlineExceeded,
@@ -59,12 +60,11 @@ export class ClientEngine implements SessionHandler {
   readonly options: ClientOptions
   private readonly indexes: ReadonlyMap<Method, number>
   /** The calls that the server has not ended. */
-  private readonly pending = new Map<number, ClientCall>()
+  private readonly pending = new PendingCalls()
   /** The bytes of their payloads. */
   private used = 0
   private codecs: ReadonlyArray<Negotiated> = []
   private peer: Limits | undefined = undefined
-  private nextId = 1
 
   constructor(vchan: Vchan, options: ClientOptions) {
     this.options = options
@@ -129,14 +129,14 @@ export class ClientEngine implements SessionHandler {
   }
 
   onRoom(): void {
-    for (const { isWanted, stream, upload } of this.pending.values()) {
+    for (const { isWanted, stream, upload } of this.pending) {
       if (isWanted) stream?.account(0)
       upload?.resume()
     }
   }
 
   onEnded(error: VchanRpcError): void {
-    const entries = [...this.pending.values()]
+    const entries = [...this.pending]
     this.pending.clear()
     for (const entry of entries) if (entry.isWanted) this.settle(entry, this.fail(entry, error.reason))
     Deferred.doneUnsafe(this.ended, Effect.succeed(error))
@@ -199,10 +199,7 @@ export class ClientEngine implements SessionHandler {
     if (length > peer.maxMessage) return this.fail(entry, new MessageTooLarge({ what: "payload", length, limit: peer.maxMessage }))
     if (items !== undefined) length += uploadCharge(peer)
     if (length > peer.memory - this.used) return this.fail(entry, new TooManyBytes({ what: "payload", length, limit: peer.memory }))
-    while (this.pending.has(this.nextId)) this.nextId = (this.nextId + 1) >>> 0
-    entry.id = this.nextId
-    this.nextId = (this.nextId + 1) >>> 0
-    this.pending.set(entry.id, entry)
+    this.pending.add(entry)
     entry.length = length
     this.used += length
     if (items !== undefined && codecs.upload !== undefined) {
@@ -261,7 +258,7 @@ export class ClientEngine implements SessionHandler {
   }
 
   private free(entry: ClientCall): void {
-    this.pending.delete(entry.id)
+    this.pending.delete(entry)
     this.used -= entry.length
     this.leave()
   }
