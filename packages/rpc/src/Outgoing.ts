@@ -1,5 +1,5 @@
 /**
- * Outgoing: all that a session has to send. Short messages are gathered, one write for all of a turn; long ones wait in the outbox and send
+ * Outgoing: all that a session has to send. Short messages are gathered, one write for several of a turn; long ones wait in the outbox and send
  * their segments in turns, so that a short one waits for one segment at most, and for what the ring holds already.
  *
  * It belongs to its session and holds nothing once `end` was called. What waits is kept in memory: a server asks `isFull` before it makes
@@ -12,8 +12,8 @@ import { FrameWriter } from "./FrameWriter.ts"
 import type { Limits } from "./Limits.ts"
 import { Outbox } from "./Outbox.ts"
 
-/** The bytes that are written at once without waiting for the end of the turn. */
-const flushLength = 32 * 1024
+/** The bytes that are written without waiting for the end of the turn: few, so that the peer is at work with the first while more are made. */
+const flushLength = 256
 
 /** A message with more bytes than this is long. */
 export const longLength = 16 * 1024
