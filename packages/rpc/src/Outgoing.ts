@@ -13,7 +13,7 @@ import type { Limits } from "./Limits.ts"
 import { Outbox } from "./Outbox.ts"
 
 /** The bytes that are written without waiting for the end of the turn: few, so that the peer is at work with the first while more are made. */
-const flushLength = 256
+const flushLength = 64
 
 /** A message with more bytes than this is long. */
 export const longLength = 16 * 1024
