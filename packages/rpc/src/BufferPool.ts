@@ -1,6 +1,6 @@
 /**
  * Buffers of long messages that are used again: what is allocated outside of the heap for each message costs a collection of all garbage every
- * few hundred of them. Pure; belongs to a session, and is garbage when that is.
+ * few hundred of them. Pure; belongs to a session, and is garbage when that is. A session that has nothing to do for a while clears it.
  */
 
 /** The most bytes that are kept. */
@@ -31,5 +31,11 @@ export class BufferPool {
     if (!(buffer instanceof ArrayBuffer) || this.kept + buffer.byteLength > keptLength) return
     this.kept += buffer.byteLength
     this.free.push(buffer)
+  }
+
+  /** Keeps nothing more. */
+  clear(): void {
+    this.free.length = 0
+    this.kept = 0
   }
 }

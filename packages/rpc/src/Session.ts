@@ -86,8 +86,11 @@ export class Session {
     this.assembly = new Assembly(options.budget, this.pool)
     this.watch = new Watch(options.keepalive, {
       progress: () => this.progress(),
-      // Where the ring is full there is something that the peer could take, which is as good as an answer.
-      ask: () => this.out.isBlocked ? undefined : this.out.sendEmpty(FrameType.Ping, 0, 0),
+      ask: () => {
+        this.pool.clear()
+        // Where the ring is full there is something that the peer could take, which is as good as an answer.
+        if (!this.out.isBlocked) this.out.sendEmpty(FrameType.Ping, 0, 0)
+      },
       silent: (silentMillis) => this.refuse(new PeerSilent({ silentMillis }))
     })
   }

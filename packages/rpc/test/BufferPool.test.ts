@@ -29,4 +29,12 @@ describe("BufferPool", () => {
     pool.give(huge)
     assert.notStrictEqual(pool.take(1024 * 1024 + 1).buffer, huge.buffer)
   })
+
+  it("keeps nothing after it was cleared", () => {
+    const pool = new BufferPool()
+    const taken = pool.take(length)
+    pool.give(taken)
+    pool.clear()
+    assert.notStrictEqual(pool.take(length).buffer, taken.buffer)
+  })
 })
