@@ -7,7 +7,7 @@ import { Deadline, Reflection, relativeServicePath, VchanRpcClient, VchanRpcErro
 import type { DomId } from "@vchan/xen"
 import { Cause, Console, Duration, Effect, Option, Result, Schema, Stdio, Stream } from "effect"
 import { OutputClosed } from "./pipe.ts"
-import { printable } from "./renderShape.ts"
+import { printable, renderMethod } from "./renderShape.ts"
 import { endAs } from "./untilStopped.ts"
 
 /** The call cannot be made as it was asked for. */
@@ -55,6 +55,7 @@ const splitName = (name: string) =>
     try: () => {
       const [service = "", ...method] = name.split(".")
       relativeServicePath(service)
+      if (method.length === 0) throw new RangeError(`${name} names no method of it, \`vchan services\` does`)
       return { service, name: method.join(".") }
     },
     catch: (error) => new CallMisuse({ detail: `name what to call as service.method: ${error instanceof Error ? error.message : name}` })
@@ -109,13 +110,14 @@ const methodNamed = Effect.fnUntraced(function*(target: VchanRpcClient.Options, 
     return yield* new CallMisuse({ detail: `${service} has no method ${JSON.stringify(name)}${names === "" ? "" : `, but ${names}`}` })
   }
   const { streams, unary } = Reflection.groupsOf([method])
+  const signature = renderMethod(name, method.shapes)
   const one = unary.requests.get(name)
   if (one !== undefined) {
     const calls = Effect.map(
       VchanRpcClient.make(unary, target),
       (client) => (payload: unknown, options: CallOptions) => Stream.fromEffect(client[name]?.(payload, options) ?? Effect.never)
     )
-    return { payload: one.payloadSchema, success: one.successSchema, error: one.errorSchema, calls }
+    return { payload: one.payloadSchema, success: one.successSchema, error: one.errorSchema, calls, signature }
   }
   const many = streams.requests.get(name)
   if (many === undefined) return yield* new CallMisuse({ detail: `${service} does not tell the schemas of ${name}` })
@@ -123,7 +125,7 @@ const methodNamed = Effect.fnUntraced(function*(target: VchanRpcClient.Options, 
     VchanRpcClient.make(streams, target),
     (client) => (payload: unknown, options: CallOptions) => client[name]?.(payload, options) ?? Stream.never
   )
-  return { payload: many.payloadSchema, ...many.successSchema, calls }
+  return { payload: many.payloadSchema, success: many.successSchema.success, error: many.successSchema.error, calls, signature }
 })
 
 interface CallOptions {
@@ -144,8 +146,15 @@ export const callMethod = Effect.fnUntraced(
     const allowed = Option.getOrElse(flags.timeout, () => Duration.infinity)
     const { name, service } = yield* splitName(flags.method)
     const target = { domain: flags.domain, service, timeout: Duration.min(allowed, patience), reconnect: false } as const
-    const { calls, error, payload, success } = yield* Effect.catchTag(methodNamed(target, name), "VchanRpcError", (error) => endOf(error))
-    const value = yield* payloadFrom(payload, flags.payload)
+    const { calls, error, payload, signature, success } = yield* Effect.catchTag(
+      methodNamed(target, name),
+      "VchanRpcError",
+      (error) => endOf(error)
+    )
+    const value = yield* Effect.mapError(
+      payloadFrom(payload, flags.payload),
+      (error) => error._tag === "CallMisuse" ? new CallMisuse({ detail: `${error.detail}. The method is ${signature}` }) : error
+    )
     const call = yield* Effect.mapError(calls, endOf)
     const toJson = line(success)
     const lines = call(value, { headers: flags.header }).pipe(

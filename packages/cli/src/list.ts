@@ -2,7 +2,7 @@
  * Prints the services of a domain, for `vchan services`. Owns nothing.
  */
 import { Discovery } from "@vchan/rpc"
-import type { DomId } from "@vchan/xen"
+import { type DomId, ownDomid } from "@vchan/xen"
 import { Console, type Duration, Effect, Option, Result } from "effect"
 import { printable, renderMethod } from "./renderShape.ts"
 
@@ -25,6 +25,6 @@ export const list = Effect.fnUntraced(function*(flags: {
 }) {
   const found = yield* Discovery.services({ domain: flags.domain, timeout: Option.getOrUndefined(flags.timeout) })
   if (flags.json) return yield* Console.log(printable(JSON.stringify(found.map(json), undefined, 2)))
-  if (found.length === 0) return yield* Console.error(`domain ${flags.domain} announces no service to this domain`)
+  if (found.length === 0) return yield* Console.error(`domain ${flags.domain} announces no service to this domain, ${yield* ownDomid}`)
   for (const service of found) yield* Console.log(lines(service).join("\n"))
 })

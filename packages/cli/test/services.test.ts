@@ -50,8 +50,8 @@ describe("vchan services", () => {
   it.live("says so where there are none", () =>
     Effect.gen(function*() {
       const directory = yield* testHost
-      const stderr = "domain 5 announces no service to this domain\n"
-      expect(yield* run(directory, ["services", "5"])).toEqual({ code: 0, stdout: "", stderr })
+      const stderr = "domain 5 announces no service to this domain, 7\n"
+      expect(yield* run(directory, ["services", "5", "--domid", "7"])).toEqual({ code: 0, stdout: "", stderr })
       expect(yield* run(directory, ["services", "5", "--json"])).toEqual({ code: 0, stdout: "[]\n", stderr: "" })
     }).pipe(Effect.scoped, bounded, Effect.provide(NodeServices.layer)))
 })

@@ -53,7 +53,7 @@ export const connect = (options: ConnectOptions): Effect.Effect<Vchan, VchanErro
         const key = yield* Effect.mapError(writeRequest({ service, server: domid, client, id }), failed)
         if (key !== undefined) return key
         if (absent !== "fail") return yield* new NotYet({})
-        return yield* new VchanError({ domid, path: service, reason: new ServerAbsent({ waitedMillis: 0 }) })
+        return yield* new VchanError({ domid, path: service, reason: new ServerAbsent({ waitedMillis: 0, client }) })
       })
     })
     const turnedDown = Effect.gen(function*() {

@@ -18,25 +18,24 @@ import {
 import { Deferred, type Duration, Effect, FiberSet, Option, type Scope, Stream } from "effect"
 import {
   answerPath,
-  answersDirectory,
   answersTo,
   anybody,
   closed,
   crowded,
   isRequestId,
   makeDirectory,
-  randomId,
   requestsDirectory,
   serviceDirectory
 } from "./Admission.ts"
-import { isRefusal, isUnseen, readKey, readmitInterval } from "./Advert.ts"
-import { announce, type Announcement, announcementOf, withdraw } from "./Announcement.ts"
+import { isRefusal, isUnseen, readmitInterval } from "./Advert.ts"
+import { announcementOf } from "./Announcement.ts"
 import { asVchanError } from "./asVchanError.ts"
+import { claim } from "./claim.ts"
 import { offer, ordersFor } from "./Handshake.ts"
 import { inTime } from "./inTime.ts"
 import { transaction } from "./transaction.ts"
 import type { Vchan } from "./Vchan.ts"
-import { DomainGone, type VchanError } from "./VchanError.ts"
+import { DomainGone, Replaced, VchanError } from "./VchanError.ts"
 
 export { announced } from "./Announcement.ts"
 export { connect, type ConnectOptions } from "./Connect.ts"
@@ -62,7 +61,10 @@ export interface ListenerOptions<R> {
 
 /** A running listener. */
 export interface Listener {
-  /** Waits until no more clients can come, and tells why: the store is lost, or it no longer serves this domain. */
+  /**
+   * Waits until no more clients can come, and tells why: the store is lost, it no longer serves this domain, or another listener of this domain
+   * has the service's place: `Replaced`, which ends all connections of this one.
+   */
   readonly ended: Effect.Effect<VchanError>
 }
 
@@ -197,6 +199,7 @@ export const make = <R>(
     })
 
     const lookAtAll = Effect.gen(function*() {
+      if (!(yield* isHeld)) return yield* new VchanError({ domid: own, path: options.path, reason: new Replaced() })
       const keys = new Set(answered.keys())
       for (const { name } of places) {
         const ids = yield* seen(store.directory(`${requests}/${name}`))
@@ -206,15 +209,21 @@ export const make = <R>(
       yield* Effect.forEach(keys, changed, { discard: true })
     })
 
-    const changed = (path: string): Effect.Effect<void, XenStoreError, GrantTable | EventChannel | XenStore | R> => {
+    const changed = (path: string): Effect.Effect<void, XenStoreError | VchanError, GrantTable | EventChannel | XenStore | R> => {
       const [place, id] = path.slice(requests.length + 1).split("/")
       return path.startsWith(`${requests}/`) && place !== undefined && id !== undefined ? look(place, id) : lookAtAll
     }
 
-    yield* Effect.mapError(hold(service, own, places.map(({ name }) => name), openPlaces, announcement), failed)
+    const isHeld = yield* Effect.mapError(claim(service, own, places.map(({ name }) => name), openPlaces, announcement), failed)
     const connections = yield* FiberSet.make<void>()
     yield* store.watch(requests).pipe(
-      Stream.runForEach((path) => Effect.catchIf(changed(path), isRefusal, (error) => Effect.logWarning(`at ${path}`, error))),
+      Stream.runForEach((path) =>
+        Effect.catchIf(
+          changed(path),
+          (error) => error._tag === "XenStoreError" && isRefusal(error),
+          (error) => Effect.logWarning(`at ${path}`, error)
+        )
+      ),
       Effect.catch((error) =>
         Effect.sync(() => {
           for (const { gone } of answered.values()) Deferred.doneUnsafe(gone, Effect.succeed(error.reason))
@@ -235,48 +244,12 @@ export const make = <R>(
         discard: true
       })
     })
-    if (clients !== "any") yield* readmit.pipe(Effect.delay(readmitInterval), Effect.forever, Effect.forkScoped)
+    if (clients !== "any") {
+      const over = Deferred.await(ending)
+      yield* readmit.pipe(Effect.delay(readmitInterval), Effect.forever, Effect.raceFirst(over), Effect.forkScoped)
+    }
     return { ended: Deferred.await(ending) }
   }).pipe(Effect.mapError(asVchanError(0, options.path)))
-
-/** Makes the service's directories, and removes them with the Scope unless another listener has taken the place since. */
-const hold = Effect.fnUntraced(function*(
-  service: string,
-  own: DomId,
-  names: ReadonlyArray<string>,
-  openPlaces: (store: XenStoreAccess) => Effect.Effect<void, XenStoreError>,
-  announcement: Announcement | undefined
-) {
-  const store = yield* XenStore
-  const token = yield* randomId
-  const key = `${service}/listener`
-  const requests = requestsDirectory(service)
-  yield* Effect.addFinalizer(() =>
-    inTime(transaction(
-      store,
-      Effect.fnUntraced(function*(store) {
-        if (!Option.contains(yield* readKey(store, key), token)) return
-        const withdrawn = announcement === undefined ? Effect.void : withdraw(store, announcement)
-        yield* Effect.all([store.remove(service), withdrawn], { concurrency: "unbounded", discard: true })
-      })
-    ))
-  )
-  yield* transaction(
-    store,
-    Effect.fnUntraced(function*(store) {
-      yield* makeDirectory(store, service, closed(own))
-      yield* store.write(key, token)
-      // A listener that was killed left its answers, and maybe places for others. Requests stay: their clients may still wait.
-      yield* store.remove(answersDirectory(service))
-      yield* makeDirectory(store, answersDirectory(service), closed(own))
-      yield* makeDirectory(store, requests, closed(own))
-      const stale = (yield* store.directory(requests)).filter((name) => !names.includes(name))
-      yield* Effect.forEach(stale, (name) => store.remove(`${requests}/${name}`), { discard: true })
-      yield* openPlaces(store)
-      if (announcement !== undefined) yield* announce(store, announcement)
-    })
-  )
-})
 
 const seen = <A>(effect: Effect.Effect<A, XenStoreError>): Effect.Effect<Option.Option<A>, XenStoreError> =>
   effect.pipe(Effect.map(Option.some), Effect.catchIf(isUnseen, () => Effect.succeedNone))

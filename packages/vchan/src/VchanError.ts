@@ -58,10 +58,19 @@ export class Refused extends Schema.TaggedError<Refused>()("Refused", {
 
 /** No server came within the time given. */
 export class ServerAbsent extends Schema.TaggedError<ServerAbsent>()("ServerAbsent", {
-  waitedMillis: Schema.Number
+  waitedMillis: Schema.Number,
+  /** The domain that asked. */
+  client: DomId
 }) {
   override get message(): string {
-    return `no server there after ${this.waitedMillis} ms: is it running, and does it admit this domain?`
+    return `no server there after ${this.waitedMillis} ms: is it running, and does it admit this domain, ${this.client}?`
+  }
+}
+
+/** Another listener of this domain has taken the service's place in XenStore. */
+export class Replaced extends Schema.TaggedError<Replaced>()("Replaced", {}) {
+  override get message(): string {
+    return "another server of this domain took this one's place: run one at a time, or give them different names"
   }
 }
 
@@ -100,6 +109,7 @@ export const VchanReason = Schema.Union([
   BadAdvert,
   Refused,
   ServerAbsent,
+  Replaced,
   PathTooLong,
   Closed,
   PacketTooLong,

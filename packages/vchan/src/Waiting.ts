@@ -1,7 +1,7 @@
 /**
  * Trying again whenever XenStore changes, until the time is over. Nothing is held beyond the wait but what the attempt that worked acquired.
  */
-import { type DomId, XenStore, type XenStoreError } from "@vchan/xen"
+import { type DomId, ownDomid, XenStore, type XenStoreError } from "@vchan/xen"
 import { Data, Duration, Effect, Exit, Option, Scope, Stream } from "effect"
 import { isOutOfWatches } from "./Advert.ts"
 import { asVchanError } from "./asVchanError.ts"
@@ -55,7 +55,9 @@ export const untilItWorks = Effect.fnUntraced(function*<A, R>(options: {
     Effect.timeoutOrElse({ duration: Math.max(0, end - performance.now()), orElse: () => Effect.succeedNone })
   )
   if (Option.isSome(later)) return later.value
-  return yield* refusal ?? new VchanError({ domid, path, reason: new ServerAbsent({ waitedMillis: allowed }) })
+  if (refusal !== undefined) return yield* refusal
+  const client = yield* Effect.mapError(ownDomid, asVchanError(domid, path))
+  return yield* new VchanError({ domid, path, reason: new ServerAbsent({ waitedMillis: allowed, client }) })
 })
 
 /** Hands what was acquired to the surrounding Scope where the effect succeeds, and releases it at once where not. */

@@ -123,6 +123,21 @@ describe("a listener", () => {
       yield* Effect.exit(Fiber.join(waiting))
     })))
 
+  it.live("whose place another takes, ends its connections and says so", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      const first = yield* listen(host)
+      const context = yield* process(host, 5)
+      const { vchan } = yield* dial(context)
+      const second = yield* listen(host)
+      assert.strictEqual((yield* first.listener.ended).reason._tag, "Replaced")
+      assert.include(["PeerGone", "DomainGone"], (yield* vchan.ended).reason._tag)
+      yield* echoes((yield* dial(context)).vchan, 1)
+      yield* first.close
+      yield* echoes((yield* dial(context)).vchan, 2)
+      yield* second.close
+      assert.deepStrictEqual(yield* tree(second.store, absolute), [])
+    })))
+
   it.live("whose store is lost says so", () =>
     onHost(Effect.fnUntraced(function*(host) {
       const { listener } = yield* listen(host)
