@@ -1,6 +1,7 @@
 /**
  * The measured process's end of {@link Agent}: says "ready", answers each line of standard input with one, and ends with standard input.
  */
+import * as fs from "node:fs"
 import * as readline from "node:readline"
 
 /** Loads by their names. Each runs once with the numbers of its line, and gives numbers: first the seconds that it took. */
@@ -29,3 +30,18 @@ export const check = (right: boolean, what: string): void => {
 
 /** The middle one. */
 export const median = (values: Float64Array): number => values.toSorted()[values.length >> 1] ?? Number.NaN
+
+/** Seconds from a time that `performance.now` told. */
+export const secondsSince = (start: number): number => (performance.now() - start) / 1000
+
+/** What this process has used: `cpu` since its start, in seconds; `memory`, of its own, in bytes, for rings and libraries are shared. */
+export const own: Loads = {
+  cpu: () => {
+    const { system, user } = process.cpuUsage()
+    return Promise.resolve([(user + system) / 1e6])
+  },
+  memory: () => {
+    globalThis.gc?.()
+    return Promise.resolve([Number(/RssAnon:\s+(\d+)/.exec(fs.readFileSync("/proc/self/status", "utf8"))?.[1]) * 1024])
+  }
+}

@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import * as path from "node:path"
 import type { Comparison } from "../comparison.ts"
 import { host, program } from "../host.ts"
-import { type Load, measure } from "../measure.ts"
+import { type Load, measure, type Side } from "../measure.ts"
 import { side } from "./raw.ts"
 
 /** The sides' names. */
@@ -13,7 +13,10 @@ export const rpc = {
   vchan: "vchan-rpc",
   ndjson: "effect/rpc, ndjson",
   binary: "effect/rpc, SchemaBinary",
+  vchanNdjson: "effect/rpc, ndjson, over our vchan",
+  vchanBinary: "effect/rpc, SchemaBinary, over our vchan",
   grpc: "grpc-js",
+  connect: "connect-node",
   trpc: "tRPC, ws",
   comlink: "Comlink, worker"
 } as const
@@ -28,10 +31,10 @@ const adds = (inFlight: number, text: string): Load => ({
   first: inFlight
 })
 
-const items = (chunk: number, name: string): Load => ({
+const items = (way: "items" | "total" | "echo", chunk: number, name: string): Load => ({
   name,
   unit: "/s",
-  line: (count) => `items ${chunk} ${count}`,
+  line: (count) => `${way} ${chunk} ${count}`,
   value: (count, seconds) => count / seconds,
   first: 100
 })
@@ -49,12 +52,21 @@ const loads = [
   adds(16, "16"),
   adds(256, "256"),
   adds(10_000, "10 000"),
-  items(1, "stream of single items"),
-  items(100, "stream in chunks of 100"),
+  items("items", 1, "stream of single items"),
+  items("items", 100, "stream in chunks of 100"),
   bodies(1024, "1 KiB"),
   bodies(65536, "64 KiB"),
   bodies(1_000_000, "1 MB")
 ]
+
+/** Streams from the client, and who has them. */
+const uploads = [
+  items("total", 1, "single items from the client"),
+  items("total", 100, "items from the client in chunks of 100"),
+  items("echo", 1, "single items both ways at once"),
+  items("echo", 100, "items both ways at once in chunks of 100")
+]
+const uploading: ReadonlyArray<string> = [rpc.vchan, rpc.grpc, rpc.connect]
 
 export const comparison: Comparison = Effect.fnUntraced(function*(effort) {
   const directory = yield* host
@@ -63,9 +75,11 @@ export const comparison: Comparison = Effect.fnUntraced(function*(effort) {
     const [server, client] = [program("rpc/main.ts", "server", kind, socket), program("rpc/main.ts", "client", kind, socket)]
     return side([rpc[kind], kind === "comlink" ? [client] : [server, client]])
   })
-  const rows = yield* Effect.forEach(
-    loads,
-    (load) => Effect.map(measure(started, load, effort), (figures) => ({ load: load.name, unit: load.unit, figures }))
-  )
+  const row = (sides: ReadonlyArray<Side>) => (load: Load) =>
+    Effect.map(measure(sides, load, effort), (figures) => ({ load: load.name, unit: load.unit, figures }))
+  const rows = [
+    ...yield* Effect.forEach(loads, row(started)),
+    ...yield* Effect.forEach(uploads, row(started.filter(({ name }) => uploading.includes(name))))
+  ]
   return { title: "Typed calls", sides: Object.values(rpc), rows }
 })

@@ -1,57 +1,93 @@
 /**
- * What many connections cost: calls as they grow, an idle process's CPU, the memory of each, and how long a first call takes.
+ * What many connections cost: a call as they grow, and as calls in flight do; CPU and memory of those that rest; and how long a first call takes.
  *
- * Nothing is compared with a peer: each row stands beside the one of a single connection.
+ * Nothing is compared with a peer: each row stands beside the one of a single connection, or of a single call.
  */
 import { Effect } from "effect"
-import { start } from "../Agent.ts"
+import { type Agent, start } from "../Agent.ts"
 import type { Comparison, Row } from "../comparison.ts"
 import { host, program } from "../host.ts"
-import { type Effort, type Figure, type Load, measure } from "../measure.ts"
+import { type Effort, type Load, measure } from "../measure.ts"
 
 /** The side's name. */
 const grown = "vchan-rpc"
 
 const calls = (connections: number, inFlight: number): Load => ({
-  name: `small calls, ${connections} connection${connections === 1 ? "" : "s"}, ${inFlight} in flight on each`,
-  unit: "/s",
+  name: `a small call, ${connections} connection${connections === 1 ? "" : "s"}, ${inFlight} in flight on each`,
+  unit: "us",
   line: (count) => `adds ${inFlight} ${count}`,
-  value: (count, seconds) => count / seconds,
+  value: (count, seconds) => seconds / count * 1e6,
   first: connections * inFlight * 2
 })
 
-const single = (value: number): Figure => ({ median: value, low: value, high: value })
+/** What grows, from one. */
+export const inFlight = [1, 16, 256, 1024, 10_000].map((inFlight) => calls(1, inFlight))
+const connections = [10, 50, 100, 200].map((connections) => ({ connections, load: calls(connections, 16) }))
+export const overConnections = [calls(1, 16), ...connections.map(({ load }) => load)]
 
-const idleSeconds = ({ rounds }: Effort): number => rounds > 3 ? 10 : 1
+const first: Load = {
+  name: "connect, call once and close",
+  unit: "ms",
+  line: (count) => `first ${count}`,
+  value: (count, seconds) => seconds / count * 1000
+}
+
+/** The loads of connections that rest, by the side of whose process they tell. */
+export const idle = {
+  memory: (side: string) => `${side}'s memory beyond the rings, each idle connection`,
+  cpu: (side: string) => `${side}'s CPU, 100 idle connections, each second`
+}
+
+/** A server and its many clients: processes that collect their garbage when they are asked for what they use. */
+const processes = Effect.gen(function*() {
+  const collecting = (name: string, ...args: ReadonlyArray<string>) => {
+    const [node = "", ...rest] = program(name, ...args).argv
+    return start({ argv: [node, "--expose-gc", ...rest] })
+  }
+  const server = yield* collecting("rpc/main.ts", "server", "vchan")
+  return { server, client: yield* collecting("rpc/scale.ts") }
+})
+
+const used = (what: "cpu" | "memory", agent: Agent) => Effect.map(agent.ask(what), ([used = Number.NaN]) => used)
+
+/** The first connections bring code and tables with them, which the others share. */
+const shared = 10
+
+const resting = Effect.fnUntraced(function*({ rounds }: Effort) {
+  const { client, server } = yield* processes
+  const sides = [["client", client], ["server", server]] as const
+  const both = (what: "cpu" | "memory") => Effect.forEach(sides, ([, agent]) => used(what, agent))
+  yield* client.ask(`open ${shared}`)
+  const memory = yield* both("memory")
+  yield* client.ask("open 100")
+  const cpu = yield* both("cpu")
+  const seconds = rounds > 3 ? 10 : 1
+  yield* Effect.sleep(seconds * 1000)
+  const row = (load: string, unit: string, value: number): Row => ({
+    load,
+    unit,
+    figures: { [grown]: { median: value, low: value, high: value } }
+  })
+  const [cpuAfter, memoryAfter] = [yield* both("cpu"), yield* both("memory")]
+  return sides.flatMap(([name], at) => [
+    row(idle.cpu(name), "ms", ((cpuAfter[at] ?? Number.NaN) - (cpu[at] ?? Number.NaN)) * 1000 / seconds),
+    row(idle.memory(name), "KiB", ((memoryAfter[at] ?? Number.NaN) - (memory[at] ?? Number.NaN)) / (100 - shared) / 1024)
+  ])
+}, Effect.scoped)
 
 export const comparison: Comparison = Effect.fnUntraced(function*(effort) {
   yield* host
-  yield* start(program("rpc/main.ts", "server", "vchan", ""))
-  const [node = "", ...rest] = program("rpc/scale.ts").argv
-  const agent = yield* start({ argv: [node, "--expose-gc", ...rest] })
-  const side = { name: grown, agent }
-  const rows: Array<Row> = []
-  const add = (load: string, unit: string, figure: Figure) => rows.push({ load, unit, figures: { [grown]: figure } })
+  const rows: Array<Row> = [...yield* resting(effort)]
+  const { client } = yield* processes
   const measured = Effect.fnUntraced(function*(load: Load) {
-    const { [grown]: figure } = yield* measure([side], load, effort)
-    if (figure !== undefined) add(load.name, load.unit, figure)
+    rows.push({ load: load.name, unit: load.unit, figures: yield* measure([{ name: grown, agent: client }], load, effort) })
   })
-  yield* measured({
-    name: "connect, call once and close",
-    unit: "ms",
-    line: (count) => `first ${count}`,
-    value: (count, seconds) => seconds / count * 1000
-  })
-  yield* agent.ask("open 1")
-  for (const inFlight of [16, 256, 1024, 10_000]) yield* measured(calls(1, inFlight))
-  for (const connections of [10, 50, 100, 200]) {
-    const [, memory = Number.NaN] = yield* agent.ask(`open ${connections}`)
-    yield* measured(calls(connections, 16))
-    if (connections !== 100) continue
-    const seconds = idleSeconds(effort)
-    const [, micros = Number.NaN] = yield* agent.ask(`idle ${seconds}`)
-    add(`client's CPU, 100 idle connections, ${seconds} s`, "ms", single(micros / 1000))
-    add("client's memory beyond the rings, each connection", "KiB", single(memory / 1024))
+  yield* measured(first)
+  yield* client.ask("open 1")
+  yield* Effect.forEach(inFlight, measured)
+  for (const { connections: count, load } of connections) {
+    yield* client.ask(`open ${count}`)
+    yield* measured(load)
   }
   return { title: "Growth", sides: [grown], rows }
 })

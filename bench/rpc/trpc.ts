@@ -6,7 +6,7 @@ import { initTRPC } from "@trpc/server"
 import { applyWSSHandler } from "@trpc/server/adapters/ws"
 import * as http from "node:http"
 import { WebSocket, WebSocketServer } from "ws"
-import { type Lanes, promised } from "./loads.ts"
+import { chunksOf, type Lanes, promised } from "./loads.ts"
 
 const { procedure, router } = initTRPC.create()
 
@@ -28,9 +28,7 @@ const bench = router({
   /** JSON has no bytes. */
   same: procedure.input(text).query(({ input }) => input),
   count: procedure.input(numbers).subscription(async function*({ input: { a: to, b: chunk } }) {
-    for (let next = 1; next <= to; next += chunk) {
-      yield Array.from({ length: Math.min(chunk, to - next + 1) }, (_, at) => next + at)
-    }
+    yield* chunksOf(to, chunk)
   })
 })
 
