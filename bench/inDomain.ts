@@ -2,7 +2,7 @@
  * Runs a part of a measured process until the process ends, in a domain of the emulated host or in none. Servers are in domain 1, clients in
  * domain 2.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import type { DomId, Xen } from "@vchan/xen"
 import { EmulatedXen } from "@vchan/xen-linux"
 import { Effect, type Layer, type Scope } from "effect"

@@ -4,7 +4,8 @@
  *
  * All that is started are processes of their own, which end with this one.
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect } from "effect"
 import type { Comparison } from "./comparison.ts"
 import * as raw from "./comparisons/raw.ts"

@@ -1,7 +1,8 @@
 /**
  * The service with Effect's own RPC: over a unix socket, and over a vchan.
  */
-import { NodeSocket, NodeSocketServer } from "@effect/platform-node"
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
+import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
 import { VchanProtocol } from "@vchan/rpc"
 import type { DomId } from "@vchan/xen"
 import { EmulatedXen } from "@vchan/xen-linux"

@@ -1,4 +1,4 @@
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { VchanRpcClient } from "@vchan/rpc"
 import { Xen } from "@vchan/xen-linux"
 import { Console, Effect, Stream } from "effect"

@@ -2,7 +2,8 @@
  * What the demos and the tests of the examples run on: an emulated host of their own, and a process for each program. All of them belong to a Scope and
  * end with it, on Ctrl-C too.
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Deferred, Effect, Fiber, FileSystem, type Scope, Stream } from "effect"
 import { ChildProcess, type ChildProcessSpawner } from "effect/process"
 

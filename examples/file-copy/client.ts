@@ -1,5 +1,5 @@
 /** `client.ts <domid of the server> get <name> [<target>]`, or `put <file> [<name>]` */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { VchanRpcClient } from "@vchan/rpc"
 import { Xen } from "@vchan/xen-linux"
 import { SingleBar } from "cli-progress"

@@ -1,5 +1,5 @@
 /** `guest.ts [<directory> [<domid that may write>...]]` */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { VchanRpcServer } from "@vchan/rpc"
 import { ownDomid } from "@vchan/xen"
 import { Xen } from "@vchan/xen-linux"

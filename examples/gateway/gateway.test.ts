@@ -1,4 +1,6 @@
-import { NodeHttpServer, NodeServices, NodeSocket } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { assert, describe, it } from "@effect/vitest"
 import { VchanRpcTest } from "@vchan/rpc"
 import { Effect, Layer, Queue, Stream } from "effect"

@@ -1,4 +1,5 @@
-import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { VchanRpcClient, type VchanRpcError } from "@vchan/rpc"
 import { Xen } from "@vchan/xen-linux"
 import { Config, Effect, Layer, Stream } from "effect"

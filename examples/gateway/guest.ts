@@ -1,4 +1,4 @@
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { VchanRpcServer } from "@vchan/rpc"
 import { ownDomid } from "@vchan/xen"
 import { Xen } from "@vchan/xen-linux"

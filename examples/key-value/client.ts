@@ -1,5 +1,5 @@
 /** `client.ts <domid of the store> get|set|remove|watch <key> [<value>]` */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { VchanRpcClient } from "@vchan/rpc"
 import { Xen } from "@vchan/xen-linux"
 import { Console, Effect, Schedule, Stream } from "effect"

@@ -3,7 +3,7 @@
  *
  * A runner's address is its domid and a number, for which it serves Effect's own runner protocol as `runner-<number>`.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { VchanProtocol, VchanRpcServer } from "@vchan/rpc"
 import type { Xen } from "@vchan/xen"
 import { EmulatedXen } from "@vchan/xen-linux"

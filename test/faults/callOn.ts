@@ -2,7 +2,7 @@
  * A process that calls `restarting` of the domain that it is given, on and on, and tells of each connection and of the first answer on it. It
  * fails when a call does.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { VchanRpcClient } from "@vchan/rpc"
 import { Xen } from "@vchan/xen-linux"
 import { Effect, Stream } from "effect"

@@ -2,7 +2,7 @@
  * A process that hangs in a call and in a stream of the guest whose domid it is given, and tells its parent how both end. Further
  * arguments are the milliseconds of its keepalive's interval and timeout, if it shall have another than usual.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { VchanRpcClient } from "@vchan/rpc"
 import { Xen } from "@vchan/xen-linux"
 import { Effect, Stream } from "effect"

@@ -2,7 +2,7 @@
  * A process that serves `lasting` to anybody, and tells its parent what befalls its handlers. Its argument is the milliseconds of its
  * keepalive's interval and timeout, if it shall have another than usual.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { VchanRpcServer } from "@vchan/rpc"
 import { ownDomid } from "@vchan/xen"
 import { Xen } from "@vchan/xen-linux"

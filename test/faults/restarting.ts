@@ -2,7 +2,7 @@
  * A process that serves `restarting` to anybody, and is to be killed in the middle of its calls. Its argument is the domain of an emulated host
  * that it is to be of; without, it is of the one that it runs in.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { VchanRpcServer } from "@vchan/rpc"
 import { EmulatedXen, Xen } from "@vchan/xen-linux"
 import { Effect, Layer } from "effect"

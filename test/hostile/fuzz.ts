@@ -1,7 +1,8 @@
 /**
  * `npm run fuzz -- --minutes N`: the scenarios of the hostile peer in turn, each with a new seed, until the time is over or something is found.
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { randomInt } from "node:crypto"

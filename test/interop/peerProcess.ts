@@ -1,7 +1,7 @@
 /**
  * The program of test/system/peer/peer.ts as a process of the domain `VCHAN_DOMID`.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { EmulatedXen } from "@vchan/xen-linux"
 import { Console, Effect } from "effect"
 import { peer } from "../system/peer/peer.ts"

@@ -2,26 +2,10 @@
  * What XenStore is, said as simply as can be: a map of nodes, a list of watches, and transactions that remember what they saw. Everything is
  * searched from end to end and worked out anew; nothing is shared with the store that is held against it.
  */
+import { above, type Content, domidOf, home, isPath, last, mayDo, type Node, pathOf, sizeOf } from "./Node.ts"
 import { clients, quotas, visitor } from "./Step.ts"
 import type { Store } from "./Store.ts"
-
-interface Content {
-  readonly value: string
-  /** As GET_PERMS tells them, the owner's first. One for a domain that was not there when it was named has a `!` and serves nobody. */
-  readonly permissions: ReadonlyArray<string>
-  readonly children: ReadonlyArray<string>
-}
-
-/** A state of a node, which is never the same object as another state. */
-type Node = Content | undefined
-
-interface Watch {
-  readonly client: number
-  readonly path: string
-  /** What is left out of the paths in its events. */
-  readonly start: string
-  readonly token: string
-}
+import { Watches } from "./Watches.ts"
 
 interface Transaction {
   readonly client: number
@@ -38,26 +22,10 @@ interface Transaction {
   failed: boolean
 }
 
-const home = (domid: number) => `/local/domain/${domid}`
-const above = (path: string) => path.slice(0, Math.max(1, path.lastIndexOf("/")))
-const last = (path: string) => path.slice(path.lastIndexOf("/") + 1)
-const isBelow = (path: string, top: string) => path !== top && (top === "/" || path.startsWith(`${top}/`))
-const isPath = (path: string) => path === "/" || /^(\/[\w@-]+)+$/.test(path)
-const domidOf = (permission = "n0") => Number(permission.slice(1))
-const sizeOf = ({ children, permissions, value }: Content) =>
-  24 + 8 * permissions.length + value.length + children.map((name) => `${name}.`).join("").length
-
-/** What a domain may do with a node: a letter of GET_PERMS, or `*` for everything. */
-const mayDo = (domid: number, [owner, ...others]: ReadonlyArray<string>): string => {
-  if (domid === 0 || domidOf(owner) === domid) return "*"
-  return (others.find((other) => domidOf(other) === domid) ?? owner ?? "n").charAt(0)
-}
-
 /** The store. */
 export class Model implements Store {
   #nodes = new Map<string, Node>()
-  #watches: Array<Watch> = []
-  #events: Array<Array<string>> = clients.map(() => [])
+  readonly #watches = new Watches()
   readonly #transactions = new Map<string, Transaction>()
   readonly #domains = new Set<number>()
   #started = 0
@@ -73,16 +41,15 @@ export class Model implements Store {
   }
 
   takeEvents(): ReadonlyArray<ReadonlyArray<string>> {
-    const events = this.#events
-    this.#events = clients.map(() => [])
-    return events
+    return this.#watches.takeEvents()
   }
 
   ask(client: number, asked: string, texts: ReadonlyArray<string>, id: number): string {
     const [given = "", ...others] = texts
     const domid = clients[client] ?? 0
-    const path = /^[/@]/.test(given) ? given : `${home(domid)}/${given}`
-    if (asked === "WATCH" || asked === "UNWATCH") return this.#watch(client, asked, given, others[0] ?? "")
+    const path = pathOf(domid, given)
+    if (asked === "WATCH") return this.#watches.set(client, given, others[0] ?? "")
+    if (asked === "UNWATCH") return this.#watches.unset(client, given, others[0] ?? "")
     if (asked === "IS_DOMAIN_INTRODUCED" && domid !== 0) return "EACCES"
     const transaction = this.#transactions.get(`${client} ${id}`)
     if (id !== 0 && transaction === undefined) return "ENOENT"
@@ -236,43 +203,13 @@ export class Model implements Store {
     const before = paths.map((path) => this.#around(path))
     change()
     if (transaction === undefined) {
-      paths.forEach((path, index) => this.#tell(path, index > 0, [...before[index] ?? [], ...this.#around(path)]))
+      paths.forEach((path, index) => this.#watches.tell(path, index > 0, [...before[index] ?? [], ...this.#around(path)]))
     }
   }
 
   /** By whose permissions one may know of a node. */
   #around(path: string): ReadonlyArray<ReadonlyArray<string>> {
     return [this.#nodes.get(path), this.#nodes.get(above(path))].flatMap((node) => node === undefined ? [] : [node.permissions])
-  }
-
-  #tell(path: string, exact: boolean, permissions: ReadonlyArray<ReadonlyArray<string>>): void {
-    for (const watch of this.#watches) {
-      const domid = clients[watch.client] ?? 0
-      const concerned = watch.path === path || (!exact && isBelow(path, watch.path))
-      if (concerned && permissions.some((each) => "rb*".includes(mayDo(domid, each)))) this.#event(watch, path)
-    }
-  }
-
-  #event({ client, start, token }: Watch, path: string): void {
-    this.#events[client]?.push(`${path.slice(start.length)} ${token}`)
-  }
-
-  #watch(client: number, asked: string, given: string, token: string): string {
-    const domid = clients[client] ?? 0
-    const start = given.startsWith("@") || given.startsWith("/") ? "" : `${home(domid)}/`
-    const path = start + given
-    const same = this.#watches.find((watch) => watch.client === client && watch.path === path && watch.token === token)
-    if (asked === "UNWATCH") {
-      this.#watches = this.#watches.filter((watch) => watch !== same)
-      return same === undefined ? "ENOENT" : "OK"
-    }
-    if (given === "" || !isPath(path.replace(/^@/, "/"))) return "EINVAL"
-    if (same !== undefined) return "EEXIST"
-    if (domid !== 0 && this.#watches.filter((watch) => clients[watch.client] === domid).length > quotas.watches) return "E2BIG"
-    const watch = { client, path, start, token }
-    this.#watches.push(watch)
-    this.#event(watch, path)
-    return "OK"
   }
 
   #start(client: number, within: Transaction | undefined): string {
@@ -296,12 +233,12 @@ export class Model implements Store {
     const told = [...transaction.told].filter(([path]) => this.#nodes.has(path) || transaction.changed.get(path) !== undefined)
     const before = told.map(([path]) => this.#around(path))
     for (const [path, node] of transaction.changed) this.#put(path, node)
-    told.forEach(([path, exact], index) => this.#tell(path, exact, [...before[index] ?? [], ...this.#around(path)]))
+    told.forEach(([path, exact], index) => this.#watches.tell(path, exact, [...before[index] ?? [], ...this.#around(path)]))
     return "OK"
   }
 
   #forget(client: number): void {
-    this.#watches = this.#watches.filter((watch) => watch.client !== client)
+    this.#watches.forget(client)
     for (const [key, transaction] of this.#transactions) if (transaction.client === client) this.#transactions.delete(key)
   }
 
@@ -315,7 +252,7 @@ export class Model implements Store {
       this.#create(0, home(domid) + path, value)
       this.#change(0, home(domid) + path, { value, permissions, children: [] })
     }
-    this.#special("@introduceDomain")
+    this.#watches.special("@introduceDomain")
   }
 
   #release(domid: number): void {
@@ -327,10 +264,6 @@ export class Model implements Store {
       const permissions = (node?.permissions ?? []).map((each) => domidOf(each) === domid ? `${each}!` : each)
       if (node) this.#put(path, { ...node, permissions })
     }
-    this.#special("@releaseDomain")
-  }
-
-  #special(path: string): void {
-    for (const watch of this.#watches) if (watch.path === path && clients[watch.client] === 0) this.#event(watch, path)
+    this.#watches.special("@releaseDomain")
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A user's program against the published packages: starts an emulated host, serves in one domain, calls from another, and checks the answer.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Caller, VchanRpcClient, VchanRpcServer } from "@vchan/rpc"
 import { EmulatedXen, HostServer } from "@vchan/xen-linux"
 import { Console, Effect, Layer, Schema } from "effect"

@@ -8,8 +8,9 @@ import math
 import os
 import sys
 
-import codec
 from connection import PING, Closed, Connection, envelope
+from json_codec import to_json
+from shapes import fingerprint
 
 NEVER = {"union": []}
 
@@ -106,7 +107,7 @@ def main(binary):
     rpc = Connection(lambda size: os.read(0, size), write, own)
     hello = rpc.hello("python", {name: (shapes, binary) for name, shapes in METHODS.items()})
     theirs = {told["name"]: told["fingerprint"] for told in hello["methods"]}
-    tell("fingerprints", [theirs, {name: codec.fingerprint(shapes) for name, shapes in METHODS.items() if name in theirs}])
+    tell("fingerprints", [theirs, {name: fingerprint(shapes) for name, shapes in METHODS.items() if name in theirs}])
     tell("in binary", sorted(rpc.binary))
 
     def result(name, payload=None, about=None, upload=None):
@@ -120,7 +121,7 @@ def main(binary):
     tell("long value", [long["end"], len(long["value"])])
     for what, value in [("every kind", EVERY), ("kinds left out", LEFT_OUT)]:
         echo = result("Kinds", value)
-        tell(what, [echo["end"], echo["value"] == value, echo["value"] and codec.to_json(KINDS, echo["value"])])
+        tell(what, [echo["end"], echo["value"] == value, echo["value"] and to_json(KINDS, echo["value"])])
     tell("failure", result("Fail", {"code": 7}))
     tell("defect", result("Die"))
     tell("unknown", result("Gone"))

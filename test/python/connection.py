@@ -5,7 +5,9 @@ It owns nothing: `read(n)` gives up to n bytes, none at the end, and `write(data
 import json
 import struct
 
-import codec
+from binary_codec import decode, encode
+from json_codec import from_json, to_json
+from shapes import compact, fingerprint
 
 HELLO, GOODBYE, REQUEST, INTERRUPT, CREDIT, SUCCESS, FAILURE, DEFECT, REFUSAL, CHUNK, END, PING, PONG, GOING_AWAY = range(1, 15)
 NAMES = {SUCCESS: "Success", FAILURE: "Failure", DEFECT: "Defect", REFUSAL: "Refusal", END: "End"}
@@ -56,9 +58,9 @@ class Connection:
         told = {
             "service": service,
             "limits": self.own,
-            "methods": [{"name": name, "fingerprint": codec.fingerprint(shapes) if told else ""} for name, (shapes, told) in methods.items()]
+            "methods": [{"name": name, "fingerprint": fingerprint(shapes) if told else ""} for name, (shapes, told) in methods.items()]
         }
-        self.frame(HELLO, body=b"vchanrpc" + struct.pack("<H", 1) + codec.compact({**told, "describe": True} if describe else told))
+        self.frame(HELLO, body=b"vchanrpc" + struct.pack("<H", 1) + compact({**told, "describe": True} if describe else told))
         type, _, _, _, body = self.receive()
         if type == GOODBYE:
             raise Closed(json.loads(body))
@@ -98,10 +100,10 @@ class Connection:
     # Calls
 
     def encode(self, name, shape, value):
-        return codec.encode(shape, value) if name in self.binary else codec.compact(codec.to_json(shape, value))
+        return encode(shape, value) if name in self.binary else compact(to_json(shape, value))
 
     def decode(self, name, shape, body):
-        return codec.decode(shape, body) if name in self.binary else codec.from_json(shape, json.loads(body))
+        return decode(shape, body) if name in self.binary else from_json(shape, json.loads(body))
 
     def call(self, name, payload=None, about=None, upload=None):
         """Begins a call: `about` is its envelope, `upload` gives lists of items."""

@@ -6,9 +6,11 @@ import json
 import re
 import sys
 
-import codec
+from binary_codec import decode, encode
 from client import CODE, fields, method
 from connection import CHUNK, PING, Connection, envelope
+from json_codec import from_json, to_json
+from shapes import compact, fingerprint
 
 LIMITS = {"maxMessage": 4194304, "maxCalls": 1024, "window": 262144, "maxHeaders": 8192, "memory": 16777216}
 METHODS = {
@@ -31,10 +33,10 @@ def holds(name, true):
 
 for shape, value, text in values:
     shape, value, data = json.loads(shape), json.loads(value), bytes.fromhex(text)
-    there = codec.from_json(shape, value)
-    holds(text, codec.encode(shape, there) == data and codec.decode(shape, data) == there and codec.to_json(shape, there) == value)
-shapes, fingerprint = re.search(r"^The fingerprint of `([^`]+)` is\s`(\w+)`", page, re.M).groups()
-holds("fingerprint", codec.fingerprint(json.loads(shapes)) == fingerprint and codec.compact(json.loads(shapes)).decode() == shapes)
+    there = from_json(shape, value)
+    holds(text, encode(shape, there) == data and decode(shape, data) == there and to_json(shape, there) == value)
+shapes, told = re.search(r"^The fingerprint of `([^`]+)` is\s`(\w+)`", page, re.M).groups()
+holds("fingerprint", fingerprint(json.loads(shapes)) == told and compact(json.loads(shapes)).decode() == shapes)
 
 given, sent = bytearray(), bytearray()
 
@@ -59,7 +61,7 @@ def gives(name, rest=b""):
 
 
 rpc = Connection(read, sent.extend, LIMITS)
-answer = b"vchanrpc\x01\x00" + codec.compact({"service": "echo", "limits": LIMITS, "methods": []})
+answer = b"vchanrpc\x01\x00" + compact({"service": "echo", "limits": LIMITS, "methods": []})
 given.extend((8 + len(answer)).to_bytes(4, "little") + bytes([1, 0, 0, 0, 0, 0, 0, 0]) + answer)
 rpc.hello("echo", {name: (shapes, False) for name, shapes in METHODS.items()})
 sends("client Hello")

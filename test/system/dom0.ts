@@ -2,7 +2,7 @@
  * dom0 of the bench: creates both guests, runs the cases one after the other, and reports each in a line of its own. Its exit code is the
  * verdict.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import type { DomId, XenStore } from "@vchan/xen"
 import { Xen } from "@vchan/xen-linux"
 import { Cause, Console, Effect, Exit, Schedule, type Scope } from "effect"

@@ -1,7 +1,7 @@
 /**
  * Effect's own RPC, with the definitions of the echo example: `serve <serialization>`, or `call <serialization> <domid>`.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Caller, VchanProtocol } from "@vchan/rpc"
 import { Xen } from "@vchan/xen-linux"
 import { Console, Effect, Layer, Stream } from "effect"

@@ -1,7 +1,7 @@
 /**
  * A guest of the bench: an agent that starts programs for dom0.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Xen } from "@vchan/xen-linux"
 import { Effect } from "effect"
 import { held } from "./Held.ts"

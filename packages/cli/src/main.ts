@@ -4,7 +4,8 @@
  * Whatever a subcommand acquires hangs on its Scope, which SIGINT and SIGTERM close before the process exits. Being stopped is the ordinary end
  * of `host` and `echo`, and an interruption (exit code 130) of all else.
  */
-import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Data, Effect, Runtime } from "effect"
 import { CliConfig, CliError, Command, GlobalFlag } from "effect/cli"
 import { call } from "./call.ts"

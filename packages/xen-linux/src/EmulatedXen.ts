@@ -4,7 +4,7 @@
  * It joins when the Layer is built and leaves when the Layer's Scope closes: what it still holds then is released, as the host releases it
  * when the process is killed. Pages and events go between processes without the host; once the host is gone, all calls fail with `HostLost`.
  */
-import { NodeSocket } from "@effect/platform-node"
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { type DomId, EventChannel, GrantTable, HostMissing, isDomId, type Xen, XenStore, XenStoreClient, XenStoreError } from "@vchan/xen"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { connectControl, refusalBy } from "./internal/ControlClient.ts"

@@ -5,7 +5,7 @@
  * domain held is released when its control connection closes, as the Linux kernel would do it. It is no security boundary: all its domains
  * are processes of one user. docs/EMULATED-HOST.md tells what is in the directory and what goes over the sockets.
  */
-import { NodeSocketServer } from "@effect/platform-node"
+import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
 import {
   defaultLimits,
   type DomId,

@@ -1,7 +1,7 @@
 /**
  * The program of peer.ts as a process of its own.
  */
-import { NodeRuntime } from "@effect/platform-node"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Xen } from "@vchan/xen-linux"
 import { Console, Effect } from "effect"
 import { peer } from "./peer.ts"

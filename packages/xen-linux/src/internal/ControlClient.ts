@@ -3,7 +3,7 @@
  *
  * The connection belongs to the Scope it was made in. Once it is closed, from here or from there, whatever is asked fails with `HostLost`.
  */
-import { NodeSocket } from "@effect/platform-node"
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { HostLost, HostMissing, SystemRefusal } from "@vchan/xen"
 import { Data, Deferred, Effect, Option, type Scope } from "effect"
 import { Socket } from "effect/socket"

@@ -3,7 +3,7 @@
  *
  * The connection belongs to the Scope it was made in.
  */
-import { NodeSocket } from "@effect/platform-node"
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { HostMissing, type XenStore, XenStoreClient, XenStoreError } from "@vchan/xen"
 import { Effect, type Scope } from "effect"
 import * as fs from "node:fs"

@@ -1,72 +1,10 @@
-"""Values by their shapes, as docs/PROTOCOL.md lays them out: the fingerprint, the binary codec and the JSON one. Pure functions.
-
-In Python a value is None, a bool, an int, a float, a str, bytes, a list (of an array and of a tuple) or a dict (of fields). A value that is not of its
-shape, and bytes that are not those of a value, raise a ValueError.
-"""
-import base64
-import hashlib
+"""Values as bytes by their shapes, as docs/PROTOCOL.md lays them out. Pure functions. Bytes that are not those of a value raise a ValueError."""
 import json
-import math
 import struct
-import sys
+
+from shapes import compact, elements, expect, first, further_out, optional, others, same
 
 LARGEST = 2**53 - 1
-STEPS = 256
-NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-sys.setrecursionlimit(10_000)
-
-
-def expect(true, what):
-    if not true:
-        raise ValueError(what)
-
-
-def compact(value):
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def fingerprint(shapes):
-    """Of a method's shapes, whose keys stand in the page's order."""
-    return hashlib.sha256(compact(shapes)).hexdigest()[:32]
-
-
-def same(literal, value):
-    return value == literal and isinstance(value, bool) == isinstance(literal, bool)
-
-
-def further_out(shape, around, steps):
-    """What an `up` stands for, what is around that, and how many such steps lead there."""
-    expect(steps < STEPS, "too deep")
-    return around[-shape["up"]], around[:-shape["up"]], steps + 1
-
-
-def elements(shape, length):
-    """For each element of a tuple of that length: its shape, and whether it may be left out."""
-    shapes, required = shape["tuple"], len(shape["tuple"]) - shape.get("optional", 0)
-    expect(length >= required and ("rest" in shape or length <= len(shapes)), "a tuple of another length")
-    return [(shapes[at] if at < len(shapes) else shape["rest"], at >= required) for at in range(length)]
-
-
-def others(shape, value):
-    """The names of a value that are no fields of its shape."""
-    names = {field["name"] for field in shape["fields"]}
-    found = [name for name in value if name not in names]
-    expect("rest" in shape or not found, "names beyond the fields")
-    return found
-
-
-def optional(shape):
-    return [field["name"] for field in shape["fields"] if field.get("optional")]
-
-
-def first(members, read):
-    """The place and the outcome of the first member of a union that fits."""
-    for place, member in enumerate(members):
-        try:
-            return place, read(member)
-        except ValueError:
-            pass
-    raise ValueError("no member of the union fits")
 
 
 def count(number):
@@ -237,71 +175,3 @@ def read(shape, source, around, steps):
             of, outside, deeper = further_out(shape, around, steps)
             return read(of, source, outside, deeper)
     raise ValueError(f"no shape: {shape}")
-
-
-def to_json(shape, value, around=()):
-    """What stands in JSON for a value."""
-    def part(of, value):
-        return to_json(of, value, (*around, shape))
-
-    match shape:
-        case "number" if not math.isfinite(value):
-            return next(text for text, number in NOT_FINITE.items() if repr(number) == repr(value))
-        case "bigint":
-            return str(value)
-        case "bytes":
-            return base64.b64encode(value).decode()
-        case {"array": item}:
-            return [part(item, one) for one in value]
-        case {"tuple": _}:
-            return [part(of, one) for (of, _), one in zip(elements(shape, len(value)), value)]
-        case {"fields": fields}:
-            types = {field["name"]: field["type"] for field in fields}
-            return {name: part(types.get(name) or shape["rest"], one) for name, one in value.items()}
-        case {"union": members}:
-            place, _ = first(members, lambda member: encode(member, value, (*around, shape)))
-            return part(members[place], value)
-        case {"up": _}:
-            of, outside, _ = further_out(shape, around, 0)
-            return to_json(of, value, outside)
-    return value
-
-
-def from_json(shape, value, around=()):
-    """The value for which that stands in JSON."""
-    def part(of, value):
-        return from_json(of, value, (*around, shape))
-
-    match shape:
-        case "number" if isinstance(value, str):
-            expect(value in NOT_FINITE, "not a number")
-            return NOT_FINITE[value]
-        case "number":
-            expect(type(value) in (int, float), "not a number")
-            return float(value)
-        case "bigint":
-            expect(isinstance(value, str), "not a bigint")
-            return int(value)
-        case "bytes":
-            expect(isinstance(value, str), "not bytes")
-            return base64.b64decode(value, validate=True)
-        case {"array": item}:
-            expect(isinstance(value, list), "not an array")
-            return [part(item, one) for one in value]
-        case {"tuple": _}:
-            expect(isinstance(value, list), "not a tuple")
-            return [part(of, one) for (of, _), one in zip(elements(shape, len(value)), value)]
-        case {"fields": fields}:
-            expect(isinstance(value, dict), "no fields")
-            types = {field["name"]: field["type"] for field in fields}
-            expect(all(field["name"] in value or field.get("optional") for field in fields), "a field is missing")
-            # A name that is not known here is one that the other side may leave out.
-            known = {name: types.get(name, shape.get("rest")) for name in value if name in types or "rest" in shape}
-            return {name: part(of, value[name]) for name, of in known.items()}
-        case {"union": members}:
-            return first(members, lambda member: part(member, value))[1]
-        case {"up": _}:
-            of, outside, _ = further_out(shape, around, 0)
-            return from_json(of, value, outside)
-    encode(shape, value)
-    return value
