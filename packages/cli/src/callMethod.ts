@@ -120,7 +120,7 @@ const methodNamed = Effect.fnUntraced(function*(target: VchanRpcClient.Options, 
     return { payload: one.payloadSchema, success: one.successSchema, error: one.errorSchema, calls, signature }
   }
   const many = streams.requests.get(name)
-  if (many === undefined) return yield* new CallMisuse({ detail: `${service} does not tell the schemas of ${name}` })
+  if (many === undefined) return yield* new CallMisuse({ detail: `${service} tells no schemas of ${name} that it could be called by` })
   const calls = Effect.map(
     VchanRpcClient.make(streams, target),
     (client) => (payload: unknown, options: CallOptions) => client[name]?.(payload, options) ?? Stream.never

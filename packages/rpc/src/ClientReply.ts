@@ -4,6 +4,7 @@
 import { Exit, Result, Schema } from "effect"
 import type { Method, MethodCodecs } from "./Contract.ts"
 import { FrameType } from "./Frame.ts"
+import { shortened } from "./printable.ts"
 import { BadReply, CallRefusal, type VchanRpcError, type VchanRpcReason } from "./RpcError.ts"
 
 const decodeRefusal = Schema.decodeUnknownResult(Schema.fromJsonString(CallRefusal))
@@ -26,7 +27,7 @@ export const exitOf = (
       return Exit.void
     case FrameType.Refusal: {
       const reason = decodeRefusal(new TextDecoder().decode(body))
-      return Result.isSuccess(reason) ? Exit.fail(error(reason.success)) : bad(reason.failure.message)
+      return Result.isSuccess(reason) ? Exit.fail(error(reason.success)) : bad(shortened(reason.failure.message))
     }
     case FrameType.Defect: {
       const defect = method.defect.decode(body)

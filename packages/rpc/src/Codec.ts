@@ -14,6 +14,7 @@ import type { MethodShapes } from "./MethodShapes.ts"
 import type { PlainSchema, Plan } from "./Plan.ts"
 import { planOf } from "./planOf.ts"
 import type { Decode, Encode } from "./planValues.ts"
+import { shortened } from "./printable.ts"
 
 /** Values of one schema as bytes. */
 export interface Codec {
@@ -23,12 +24,7 @@ export interface Codec {
   readonly decode: (bytes: Uint8Array) => Result.Result<unknown, string>
 }
 
-const detailLength = 1000
-
-const explain = (error: unknown): string => {
-  const text = error instanceof Error ? error.message : String(error)
-  return text.length > detailLength ? `${text.slice(0, detailLength)}…` : text
-}
+const explain = (error: unknown): string => shortened(error instanceof Error ? error.message : String(error))
 
 /** Both directions of a plan. */
 interface Functions {

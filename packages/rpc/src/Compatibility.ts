@@ -17,7 +17,7 @@ export interface Mismatch {
 export const mismatchOf = (path: string, written: Shape, read: Shape): Mismatch | undefined =>
   new Comparison().places(path, placeOf(written, undefined), placeOf(read, undefined))
 
-/** The comparisons after which what is left is left to each value's own check. */
+/** The pairs of shapes after which what is left is left to each value's own check. */
 const maxComparisons = 100_000
 /** The comparisons within each other after which it is left so, too. */
 const maxNesting = 256
@@ -39,11 +39,21 @@ const placeOf = (shape: Shape, outer: Place | undefined): Place => {
   return target ?? { shape: "json", outer: undefined }
 }
 
-/** A union's members, and those of the unions among them; anything else is one. */
-const membersOf = (place: Place): ReadonlyArray<Place> =>
-  typeof place.shape === "object" && "union" in place.shape
-    ? place.shape.union.flatMap((shape) => membersOf(placeOf(shape, place)))
-    : [place]
+/** A union's members, and those of the unions among them, each once; anything else is one. */
+const membersOf = (place: Place): ReadonlyArray<Place> => {
+  const members: Array<Place> = []
+  // Unions may hold each other by many ways: each is gone into once.
+  const seen = new Set<Plain>()
+  const add = (place: Place): void => {
+    const { shape } = place
+    if (seen.has(shape)) return
+    seen.add(shape)
+    if (typeof shape !== "object" || !("union" in shape)) members.push(place)
+    else for (const member of shape.union) add(placeOf(member, place))
+  }
+  add(place)
+  return members
+}
 
 const literalOf = (shape: Shape) => (typeof shape === "object" && "literal" in shape ? shape.literal : undefined)
 
@@ -104,6 +114,9 @@ class Comparison {
     const [reader] = readers
     if (writer === undefined) return undefined
     if (reader === undefined) return { path, written: describe(writers), read: describe(readers) }
+    // Those that were compared before cost something, too.
+    this.left -= writers.length * readers.length
+    if (this.left < 0) return undefined
     if (writers.length === 1 && readers.length === 1) return this.one(path, writer, reader)
     const isRead = new Set<Place>()
     const unread: Array<Place> = []
@@ -125,7 +138,7 @@ class Comparison {
   private one(path: string, writer: Place, reader: Place): Mismatch | undefined {
     const known = this.known.get(writer.shape)
     if (known?.has(reader.shape) === true) return known.get(reader.shape)
-    if (this.left-- <= 0 || this.nesting >= maxNesting) return undefined
+    if (this.nesting >= maxNesting) return undefined
     const row = known ?? new Map<Shape, Mismatch | undefined>()
     this.known.set(writer.shape, row)
     if (typeof writer.shape !== "string") row.set(reader.shape, undefined)

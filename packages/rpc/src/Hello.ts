@@ -8,6 +8,7 @@
 import { Result, Schema } from "effect"
 import { Limits } from "./Limits.ts"
 import { type MethodShapes, readMethodShapes } from "./MethodShapes.ts"
+import { shortened } from "./printable.ts"
 
 /** The version of the protocol. Sides of different versions do not talk. */
 export const version = 1
@@ -73,11 +74,11 @@ export const decodeHello = (body: Uint8Array): Result.Result<Hello, string> => {
     return Result.fail(`a Hello of version ${theirs} was sent, and the receiver speaks version ${version} of vchan-rpc`)
   }
   const hello = decodeJson(new TextDecoder().decode(body.subarray(prefix)))
-  if (Result.isFailure(hello)) return Result.fail(`a malformed Hello was sent: ${hello.failure.message}`)
+  if (Result.isFailure(hello)) return Result.fail(shortened(`a malformed Hello was sent: ${hello.failure.message}`))
   const methods: Array<MethodEntry> = []
   for (const { shapes, ...entry } of hello.success.methods) {
     const read = shapes === undefined ? Result.succeed(undefined) : readMethodShapes(shapes)
-    if (Result.isFailure(read)) return Result.fail(`a malformed Hello was sent: ${JSON.stringify(entry.name)}: ${read.failure}`)
+    if (Result.isFailure(read)) return Result.fail(shortened(`a malformed Hello was sent: ${JSON.stringify(entry.name)}: ${read.failure}`))
     methods.push({ ...entry, shapes: read.success })
   }
   return Result.succeed({ ...hello.success, methods })

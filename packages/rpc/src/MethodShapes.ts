@@ -40,6 +40,14 @@ export const readMethodShapes = (json: unknown): Result.Result<MethodShapes, str
   })
 }
 
+/** All shapes that describe a method. */
+export const partsOf = ({ error, payload, success, upload }: MethodShapes): ReadonlyArray<Shape> => [
+  payload,
+  success,
+  error,
+  ...upload === undefined ? [] : [upload.item, upload.error]
+]
+
 /** Where two versions of a method do not fit, and what each side has there, in words. */
 export interface Incompatibility {
   readonly path: string

@@ -7,11 +7,11 @@ import type { DomId, EventChannel, GrantTable, XenStore } from "@vchan/xen"
 import { Deferred, Duration, Effect, Predicate, Schema } from "effect"
 import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
 import { engineOver } from "./clientOver.ts"
-import type { MethodShapes } from "./MethodShapes.ts"
+import { type MethodShapes, partsOf } from "./MethodShapes.ts"
 import type { PlainSchema } from "./Plan.ts"
 import { ConnectFailed, VchanRpcError } from "./RpcError.ts"
 import { servicePath } from "./ServicePath.ts"
-import { schemaOf } from "./Shape.ts"
+import { isAmbiguous, schemaOf } from "./Shape.ts"
 import { type Upload, uploadOf } from "./Upload.ts"
 
 /** A method that a server has. */
@@ -82,6 +82,9 @@ export const uploadingOf = (payload: PlainSchema): Uploading | undefined => {
 /**
  * The methods whose shapes are told as groups for `VchanRpcClient.make`, by what their calls give. `Schema.toCodecJson` of an Rpc's schemas reads
  * and writes the JSON that people type. Fingerprints are the server's own: calls travel as between two programs that have the code.
+ *
+ * A method is left out, too, where a union of its values has members that hold themselves again and are not told apart by their kinds or
+ * tags: to find out which of them a value is could take for ever.
  */
 export const groupsOf = (
   methods: ReadonlyArray<MethodDescription>
@@ -89,7 +92,7 @@ export const groupsOf = (
   const unary: Array<Unary> = []
   const streams: Array<Streaming> = []
   for (const { name, shapes } of methods) {
-    if (shapes === undefined) continue
+    if (shapes === undefined || partsOf(shapes).some(isAmbiguous)) continue
     const schemas = { payload: payloadOf(shapes), success: schemaOf(shapes.success), error: schemaOf(shapes.error) }
     if (shapes.stream) streams.push(Rpc.make(name, { ...schemas, stream: true }))
     else unary.push(Rpc.make(name, schemas))

@@ -5,7 +5,7 @@
 import { VchanError } from "@vchan/vchan"
 import { DomId } from "@vchan/xen"
 import { Schema } from "effect"
-import { printable } from "./printable.ts"
+import { printable, shortened } from "./printable.ts"
 
 /** No connection could be made to the domain. */
 export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectFailed", {
@@ -241,6 +241,6 @@ export class VchanRpcError extends Schema.TaggedError<VchanRpcError>()("VchanRpc
   override get message(): string {
     const name = this.method === undefined ? this.service : `${this.service}.${this.method}`
     // Much of a reason can be the peer's own words.
-    return printable(`${name} with domain ${this.domid}: ${this.reason.message}`)
+    return printable(shortened(`${name} with domain ${this.domid}: ${this.reason.message}`))
   }
 }

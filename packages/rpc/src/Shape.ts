@@ -100,6 +100,57 @@ const flaw = (shape: Shape, outer: ReadonlyArray<Shape>, budget: { left: number 
   return undefined
 }
 
+const isRecursive = (shape: Shape): boolean => (typeof shape === "object" && "up" in shape) || partsOf(shape).some(isRecursive)
+
+/** What tells an object from others: the literals of the fields that it cannot be without. */
+const tagsOf = (shape: Shape): ReadonlyMap<string, unknown> =>
+  new Map(
+    typeof shape === "object" && "fields" in shape
+      ? shape.fields.flatMap(({ name, optional, type }) =>
+        optional === undefined && typeof type === "object" && "literal" in type ? [[name, type.literal] as const] : []
+      )
+      : []
+  )
+
+/** Whether no value can look like both at first sight, whichever of its fields it has. */
+const areApart = (one: Shape, other: Shape): boolean => {
+  const isObject = (shape: Shape) => typeof shape === "object" && "fields" in shape
+  if (isObject(one) !== isObject(other)) return true
+  const tags = tagsOf(one)
+  const others = tagsOf(other)
+  return tags.size > 0 && tags.size === others.size && [...tags].every(([name, tag]) => others.has(name) && others.get(name) !== tag)
+}
+
+/** Whether two members of a union, and of the unions among them, hold values of their own kind and are not told apart. */
+const isDoubled = (union: Shape, outer: ReadonlyArray<Shape>): boolean => {
+  const found: Array<Shape> = []
+  const add = (shape: Shape, outer: ReadonlyArray<Shape>): boolean => {
+    if (typeof shape === "object" && "up" in shape) {
+      const at = outer.length - shape.up
+      const target = outer[at]
+      return target !== undefined && add(target, outer.slice(0, at))
+    }
+    if (typeof shape === "object" && "union" in shape) return shape.union.some((member) => add(member, [...outer, shape]))
+    if (!isRecursive(shape)) return false
+    if (!found.every((other) => areApart(shape, other))) return true
+    found.push(shape)
+    return false
+  }
+  return add(union, outer)
+}
+
+/**
+ * Whether a value may be of several members of a union, each of which can hold such values again: to try them all doubles the time with each
+ * value within the other.
+ */
+export const isAmbiguous = (shape: Shape): boolean => branches(shape, [])
+
+const branches = (shape: Shape, outer: ReadonlyArray<Shape>): boolean => {
+  if (typeof shape === "object" && "union" in shape && isDoubled(shape, outer)) return true
+  const inner = [...outer, shape]
+  return partsOf(shape).some((part) => branches(part, inner))
+}
+
 const decodeShape = Schema.decodeUnknownResult(Shape)
 
 /** Reads a shape from JSON that a peer sent, whatever it is. */

@@ -9,6 +9,12 @@ const spaces = /[\t\n\r\u2028\u2029]+/g
 // oxlint-disable-next-line no-control-regex -- they are what is looked for
 const controls = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
 
+/** What a text that a peer had a hand in may have in an error, in letters. */
+const longest = 1000
+
+/** The text, without its end where it is long. */
+export const shortened = (text: string): string => text.length > longest ? `${text.slice(0, longest)}…` : text
+
 /** The text in one line, with spaces for the ends of lines, and with what steers a terminal made visible as `\u001b`. */
 export const printable = (text: string): string =>
   text.replace(spaces, " ").replace(controls, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)

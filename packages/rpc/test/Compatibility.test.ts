@@ -114,6 +114,16 @@ describe("Compatibility", () => {
       depth === 0 ? { up: 2 } : { array: { union: [wide(depth - 1), { array: wide(depth - 1) }, { literal: "x".repeat(1000) }] } }
     const found = mismatchOf("payload", wide(9), { array: { union: [{ literal: 1 }, { array: { up: 2 } }, { array: "null" }] } })
     expect(JSON.stringify(found ?? {}).length).toBeLessThan(1000)
+    const members = Array.from(
+      { length: 1300 },
+      (_, literal) => ({ fields: [{ name: "a", type: { up: 2 } }, { name: "t", type: { literal } }] })
+    )
+    expect(mismatchOf("payload", { union: members }, { union: members })).toBeUndefined()
+    const unions = (left: number): Shape => ({
+      union: [...Array.from({ length: 30 }, () => ({ up: 2 })), left === 0 ? "string" : { array: unions(left - 1) }]
+    })
+    const many: Shape = { union: ["null", { array: unions(20) }] }
+    expect(mismatchOf("payload", many, many)).toBeUndefined()
     const name = "\u001b[2J".repeat(1000)
     expect(mismatchOf("payload", { fields: [{ name, type: "null" }] }, { fields: [{ name, type: "string" }] })?.path).toMatch(
       /^payload\."[ -~]{10,100}…"$/

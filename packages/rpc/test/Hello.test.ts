@@ -39,6 +39,18 @@ describe("Hello", () => {
     )
   })
 
+  it("is refused shortly, whatever is wrong with the shapes in it", () => {
+    const wrong = (depth: number): unknown => depth === 0 ? 7 : { union: ["null", wrong(depth - 1)] }
+    const shapes = JSON.stringify({ stream: false, payload: wrong(60), success: "null", error: "null" })
+    const name = JSON.stringify("n".repeat(100_000))
+    const told = (name: string) =>
+      encodeWith(
+        `{"service":"echo","limits":${JSON.stringify(hello.limits)},"methods":[{"name":${name},"fingerprint":"","shapes":${shapes}}]}`
+      )
+    expect(reason(told("\"Say\""))).toMatch(/^a malformed Hello was sent: "Say": .{1,1000}…$/s)
+    expect(reason(told(name)).length).toBeLessThan(1100)
+  })
+
   it("any bytes give a Hello or a reason", () => {
     fc.assert(fc.property(fc.uint8Array(), (bytes) => {
       decodeHello(bytes)

@@ -96,6 +96,21 @@ describe("Reflection", () => {
     assert.isUndefined(Reflection.uploadingOf(Schema.String))
   })
 
+  it("a method of values that can be read in too many ways is left out, and hides no other", () => {
+    const many = { union: ["null", { array: { up: 2 } }, { array: { up: 2 } }] } as const
+    const shapes = { stream: false, payload: "null", success: "null", error: { union: [] } } as const
+    const { unary } = Reflection.groupsOf([
+      { name: "Many", shapes: { ...shapes, success: many } },
+      { name: "__proto__", shapes: { ...shapes, payload: { fields: [{ name: "__proto__", type: "string" }] } } },
+      { name: "One", shapes }
+    ])
+    assert.deepStrictEqual([...unary.requests.keys()], ["__proto__", "One"])
+    const payload = unary.requests.get("__proto__")?.payloadSchema ?? Schema.Never
+    const read = Schema.decodeUnknownSync(Schema.toCodecJson(payload))(JSON.parse(`{"__proto__":"mine"}`))
+    assert.isTrue(Object.hasOwn(Object(read), "__proto__"))
+    assert.strictEqual(Object.getPrototypeOf(read), Object.prototype)
+  })
+
   it.live("a domain that serves nothing is told as such", () =>
     beside(Effect.gen(function*() {
       const error = yield* Effect.flip(Reflection.describe({ ...target, service: "other", timeout: "50 millis" }))

@@ -2,7 +2,7 @@ import { Result, Schema } from "effect"
 import * as fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { shapeOf } from "../src/planOf.ts"
-import { maxDepth, maxSize, readShape, schemaOf, type Shape } from "../src/Shape.ts"
+import { isAmbiguous, maxDepth, maxSize, readShape, schemaOf, type Shape } from "../src/Shape.ts"
 
 class Person extends Schema.Class<Person>("Person")({ name: Schema.String, age: Schema.optionalKey(Schema.Int) }) {}
 class Wrong extends Schema.TaggedError<Wrong>()("Wrong", { why: Schema.String }) {}
@@ -45,6 +45,19 @@ const reason = (json: unknown): string => {
   const read = readShape(json)
   return Result.isFailure(read) ? read.failure : "no failure"
 }
+
+/** A tree whose nodes are told apart by these fields. */
+const trees = (...nodes: ReadonlyArray<Readonly<Record<string, string>>>): Shape => ({
+  union: [
+    "null",
+    ...nodes.map((tags) => ({
+      fields: [
+        { name: "left", type: { up: 2 } },
+        ...Object.entries(tags).map(([name, literal]) => ({ name, type: { literal } }))
+      ]
+    }))
+  ]
+})
 
 const nested = (depth: number): Shape => (depth === 0 ? "string" : { array: nested(depth - 1) })
 
@@ -119,5 +132,23 @@ describe("Shape", () => {
     expect(reason({ array: { union: ["null", { up: 2 }] } })).toBe("no failure")
     expect(reason({ fields: [{ name: "a", type: "null" }, { name: "a", type: "null" }] })).toContain("two fields")
     expect(reason({ tuple: ["null"], optional: 2 })).toContain("optional")
+  })
+
+  it("is ambiguous where members of a union hold such values again and are not told apart by kind or tag", () => {
+    const lists: Shape = { union: [{ array: { up: 2 } }, { tuple: [{ up: 2 }] }] }
+    const ways: Shape = { union: ["null", { array: { union: [{ up: 2 }, { up: 2 }] } }] }
+    const apart = [trees({ tag: "a" }, { tag: "b" }), { union: ["null", { array: { up: 2 } }, { fields: [], rest: { up: 2 } }] }]
+    const alike = [lists, ways, trees({}, {}), trees({ tag: "a" }, { tag: "a" }), trees({ kind: "a", one: "" }, { kind: "b", two: "" })]
+    for (const shape of apart) expect(isAmbiguous({ array: shape } as Shape)).toBe(false)
+    for (const shape of alike) expect(isAmbiguous({ array: shape } as Shape)).toBe(true)
+    expect(isAmbiguous(shapeOf(Schema.Json))).toBe(false)
+    expect(isAmbiguous(shapeOf(Tree))).toBe(false)
+  })
+
+  it("otherwise reads a value in one way, however deep it is", () => {
+    let value: unknown = 7
+    for (let depth = 0; depth < 200; depth++) value = { left: value, tag: "b" }
+    const decode = Schema.decodeUnknownResult(Schema.toCodecJson(schemaOf(trees({ tag: "a" }, { tag: "b" }))))
+    expect(Result.isFailure(decode(value))).toBe(true)
   })
 })

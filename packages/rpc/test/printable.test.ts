@@ -14,6 +14,12 @@ describe("a text of the peer's", () => {
     expect(printable("Grüße, \"日本\" 🙂")).toBe("Grüße, \"日本\" 🙂")
   })
 
+  it("is cut where it is long", () => {
+    const { message } = new VchanRpcError({ domid: 1, service: "s", reason: new HandshakeRefused({ detail: "\n".repeat(60_000) }) })
+    expect(message.length).toBeLessThan(10_000)
+    expect(message.endsWith("…")).toBe(true)
+  })
+
   it("has none left, whatever it is, in an error's message", () => {
     fc.assert(fc.property(fc.string({ unit: fc.integer({ min: 0, max: 0x2100 }).map((code) => String.fromCharCode(code)) }), (detail) => {
       const { message } = new VchanRpcError({ domid: 1, service: "s", reason: new HandshakeRefused({ detail }) })
