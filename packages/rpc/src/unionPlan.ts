@@ -1,8 +1,8 @@
 /**
  * How a value's member of a union is told. Pure.
  */
-import { Schema, type SchemaAST } from "effect"
-import type { Kind, MemberPlan, Plan } from "./Plan.ts"
+import { Result, Schema, type SchemaAST } from "effect"
+import type { Kind, MemberPlan, PlainSchema, Plan } from "./Plan.ts"
 
 const kindOf = (plan: Plan): Kind => {
   switch (plan.tag) {
@@ -36,6 +36,34 @@ const literalsOf = (plan: Plan): ReadonlyMap<string, SchemaAST.LiteralValue> =>
       : []
   )
 
+/** Whether a schema may take values that have no form for JSON, though they have to travel in one. */
+const holdsJson = (plan: Plan): boolean => {
+  switch (plan.tag) {
+    case "json":
+      return true
+    case "array":
+      return holdsJson(plan.item)
+    case "tuple":
+      return [...plan.elements, plan.rest].some((part) => part !== undefined && holdsJson(part))
+    case "object":
+      return [...plan.fields.map(({ plan }) => plan), plan.rest].some((part) => part !== undefined && holdsJson(part))
+    case "union":
+      return plan.members.some(({ plan }) => holdsJson(plan))
+    case "via":
+      return holdsJson(plan.plan)
+    default:
+      return false
+  }
+}
+
+/** Effect's own guard of a member. */
+const guardOf = (ast: SchemaAST.AST, plan: Plan): (value: unknown) => boolean => {
+  const schema = Schema.make<PlainSchema>(ast)
+  if (!holdsJson(plan)) return Schema.is(schema)
+  const encode = Schema.encodeUnknownResult(Schema.toCodecJson(schema))
+  return (value) => Result.isSuccess(encode(value))
+}
+
 /** The members in their order: a value is that one's whose test it passes first. */
 export const membersOf = (ast: SchemaAST.Union, plans: ReadonlyArray<Plan>): ReadonlyArray<MemberPlan> => {
   const kinds = plans.map(kindOf)
@@ -51,6 +79,6 @@ export const membersOf = (ast: SchemaAST.Union, plans: ReadonlyArray<Plan>): Rea
     if (kind !== "anything" && (isAlone || isSimple)) return { plan, test: { kind } }
     const equals = tag === undefined ? undefined : literalsOf(plan).get(tag)
     if (kind === "object" && tag !== undefined && !kinds.includes("anything")) return { plan, test: { field: tag, equals } }
-    return { plan, test: { is: Schema.is(Schema.make(ast.types[index] ?? ast)) } }
+    return { plan, test: { is: guardOf(ast.types[index] ?? ast, plan) } }
   })
 }
