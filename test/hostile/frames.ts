@@ -206,6 +206,9 @@ export interface Greeting {
   readonly hello: Uint8Array | undefined
 }
 
+/** A Hello that any client or server of the contract talks to. */
+export const honestGreeting: Greeting = { codec: "binary", hello: told1(rightLimits, entries((own) => own)) }
+
 export const greeting: fc.Arbitrary<Greeting> = fc.constantFrom<Codec>("binary", "json").chain((codec) =>
   fc.record({
     codec: fc.constant(codec),

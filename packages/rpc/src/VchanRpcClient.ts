@@ -11,7 +11,23 @@
  */
 import { Closed, Listener, VchanError } from "@vchan/vchan"
 import type { DomId, EventChannel, GrantTable, XenStore } from "@vchan/xen"
-import { Cause, type Context, Deferred, Duration, Effect, Exit, Layer, Option, Scope, Stream, SubscriptionRef } from "effect"
+import {
+  Cause,
+  Clock,
+  type Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Layer,
+  Option,
+  Pull,
+  Result,
+  Schedule,
+  Scope,
+  Stream,
+  SubscriptionRef
+} from "effect"
 import type { Rpc, RpcClient, RpcGroup } from "effect/rpc"
 import { ClientConnections } from "./ClientConnections.ts"
 import type { ClientEngine } from "./ClientEngine.ts"
@@ -20,7 +36,7 @@ import { ConnectionState } from "./ConnectionState.ts"
 import { clientOf, methodsOf, type Plain } from "./Contract.ts"
 import type { KeepaliveOptions } from "./Keepalive.ts"
 import type { LimitOptions } from "./Limits.ts"
-import { defaultReconnect, type Reconnect } from "./reconnection.ts"
+import { defaultReconnect, type Reconnect, settledMillis } from "./reconnection.ts"
 import { ConnectFailed, ConnectionLost, Draining, VchanRpcError } from "./RpcError.ts"
 import { servicePath } from "./ServicePath.ts"
 
@@ -36,8 +52,8 @@ export interface Options extends LimitOptions {
   readonly keepalive?: KeepaliveOptions | false | undefined
   /**
    * When to connect again after a connection was lost; `false` for never. The Schedule is stepped with the error of the lost connection
-   * first, then with each attempt's, and starts anew once a connection is open. Where left out, attempts go on for ever, at random moments
-   * of intervals that double from 200 milliseconds to 5 seconds, unless what serves there does not talk or is not to be trusted.
+   * first, then with each attempt's, and starts anew once a connection has been open for a second. Where left out, attempts go on for ever, at
+   * random moments of intervals that double from 200 milliseconds to 5 seconds, unless what serves there does not talk or is not to be trusted.
    */
   readonly reconnect?: Reconnect | false | undefined
   /**
@@ -137,26 +153,29 @@ export const connect = <Rpcs extends Rpc.Any>(
     const closed = failed(new ConnectionLost({ error: new VchanError({ domid, path, reason: new Closed() }) }))
     yield* Effect.addFinalizer(() => connections.lose(closed))
 
+    let openedAt = yield* Clock.currentTimeMillis
+    let step = reconnect === false ? undefined : yield* Schedule.toStepWithSleep(reconnect)
     /** Waits for the end of a connection, and makes another one; fails where there will be none. */
     const another = Effect.fnUntraced(function*(engine: ClientEngine) {
       const draining = Effect.as(Deferred.await(engine.draining), failed(new Draining()))
       const error = yield* Effect.raceFirst(draining, Deferred.await(engine.ended))
-      if (reconnect === false) return yield* error
+      if (reconnect === false || step === undefined) return yield* error
       if (error.reason._tag === "Draining") yield* SubscriptionRef.set(state, ConnectionState.Draining())
-      let isFirst = true
-      const attempt = Effect.suspend(() => {
-        if (!isFirst) return open("fail")
-        isFirst = false
-        return Effect.fail(error)
-      })
-      const next = yield* attempt.pipe(
-        Effect.tapError((failure) =>
-          failure.reason._tag === "Draining" ? Effect.void : SubscriptionRef.set(state, ConnectionState.Connecting({ error: failure }))
-        ),
-        Effect.retry(reconnect)
-      )
-      yield* connections.open(next)
-      return next
+      // A server that lets clients in and drops them at once shall not be asked more often than one that lets none in.
+      if ((yield* Clock.currentTimeMillis) - openedAt >= settledMillis) step = yield* Schedule.toStepWithSleep(reconnect)
+      let failure = error
+      for (;;) {
+        if (failure.reason._tag !== "Draining") yield* SubscriptionRef.set(state, ConnectionState.Connecting({ error: failure }))
+        const last = failure
+        yield* Pull.catchDone(step(last), () => last)
+        const next = yield* Effect.result(open("fail"))
+        if (Result.isSuccess(next)) {
+          openedAt = yield* Clock.currentTimeMillis
+          yield* connections.open(next.success)
+          return next.success
+        }
+        failure = next.failure
+      }
     })
     yield* follow(first, another).pipe(
       // A Schedule may die. Nobody shall wait for it then.

@@ -8,6 +8,9 @@ import type { VchanRpcError } from "./RpcError.ts"
 /** Says when to try next, or to try no more: it is stepped with the error of the lost connection first, then with each attempt's. */
 export type Reconnect = Schedule.Schedule<unknown, VchanRpcError>
 
+/** For how long a connection has to be open before the Schedule starts anew, in milliseconds. */
+export const settledMillis = 1000
+
 const hopelessBelow: ReadonlySet<VchanError["reason"]["_tag"]> = new Set([
   "RingCorrupt",
   "BadGeometry",
