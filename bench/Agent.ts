@@ -11,7 +11,6 @@ import * as readline from "node:readline"
 export class AgentError extends Data.TaggedError("AgentError")<{ readonly message: string }> {}
 
 export interface Agent {
-  readonly pid: number
   /** Sends a line and waits for the numbers that answer it. One at a time. */
   readonly ask: (line: string) => Effect.Effect<ReadonlyArray<number>, AgentError>
 }
@@ -60,7 +59,6 @@ export const start = Effect.fnUntraced(function*({ argv, env }: Command): Effect
   const first = yield* inTime(line, "its start")
   if (first !== "ready") return yield* new AgentError({ message: `${argv.join(" ")}: ${first}` })
   return {
-    pid: child.pid ?? 0,
     ask: (request) =>
       Effect.andThen(
         Effect.sync(() => child.stdin.write(`${request}\n`)),

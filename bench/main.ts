@@ -8,10 +8,12 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect } from "effect"
 import type { Comparison } from "./comparison.ts"
+import * as hosts from "./comparisons/hosts.ts"
 import * as raw from "./comparisons/raw.ts"
 import * as rings from "./comparisons/rings.ts"
 import * as rpc from "./comparisons/rpc.ts"
 import * as scale from "./comparisons/scale.ts"
+import * as startup from "./comparisons/startup.ts"
 import { goals, ratioOf } from "./goals.ts"
 import { keep, plain, type Results, where } from "./report.ts"
 
@@ -19,7 +21,9 @@ const comparisons: Readonly<Record<string, Comparison>> = {
   raw: raw.comparison,
   rings: rings.comparison,
   rpc: rpc.comparison,
-  scale: scale.comparison
+  scale: scale.comparison,
+  hosts: hosts.comparison,
+  startup: startup.comparison
 }
 
 const words = process.argv.slice(2)

@@ -3,6 +3,7 @@
  */
 import { Effect } from "effect"
 import type { Agent, AgentError } from "./Agent.ts"
+import type { Row } from "./comparison.ts"
 
 /** One of those that are compared. */
 export interface Side {
@@ -77,3 +78,10 @@ export const measure = Effect.fnUntraced(function*(
   }
   return Object.fromEntries(entries.map(({ side, values }) => [side.name, figure(values)]))
 })
+
+/** Measures some loads on all sides, one after the other. */
+export const measureAll = (sides: ReadonlyArray<Side>, loads: ReadonlyArray<Load>, effort: Effort) =>
+  Effect.forEach(
+    loads,
+    (load) => Effect.map(measure(sides, load, effort), (figures): Row => ({ load: load.name, unit: load.unit, figures }))
+  )

@@ -8,7 +8,7 @@ import { type Command, start } from "../Agent.ts"
 import type { Comparison } from "../comparison.ts"
 import { host, program, vchan } from "../host.ts"
 import { domain } from "../inDomain.ts"
-import { type Load, measure, type Side } from "../measure.ts"
+import { type Load, measureAll, type Side } from "../measure.ts"
 import { source } from "../raw/source.ts"
 
 /** The sides' names. */
@@ -113,9 +113,6 @@ export const comparison: Comparison = Effect.fnUntraced(function*(effort) {
   ]
   const sides = yield* Effect.forEach(found, side)
   yield* Effect.forEach(sides, checked)
-  const rows = yield* Effect.forEach(
-    loads,
-    (load) => Effect.map(measure(sides, load, effort), (figures) => ({ load: load.name, unit: load.unit, figures }))
-  )
+  const rows = yield* measureAll(sides, loads, effort)
   return { title: `Bytes, rings of ${ring / 1024} KiB`, sides: sides.map(({ name }) => name), rows, left }
 })

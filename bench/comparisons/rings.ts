@@ -4,10 +4,12 @@
 import { Effect } from "effect"
 import type { Comparison, Row } from "../comparison.ts"
 import { host } from "../host.ts"
-import { measure } from "../measure.ts"
+import { measureAll } from "../measure.ts"
 import { checked, ours, raw, rawLoad, side, startable, xenvchan } from "./raw.ts"
 
 const sizes = [4, 16, 64, 256, 1024]
+
+export const loadName = (kib: number, message: string): string => `rings of ${kib} KiB, messages of ${message}`
 
 export const comparison: Comparison = Effect.fnUntraced(function*(effort) {
   yield* host
@@ -18,10 +20,8 @@ export const comparison: Comparison = Effect.fnUntraced(function*(effort) {
     const c = startable(left, `${raw.xenvchan}, rings of ${kib} KiB`, () => xenvchan(ring))
     const sides = yield* Effect.forEach([[raw.vchan, ours("vchan", ring)] as const, ...c.map(([, c]) => [raw.xenvchan, c] as const)], side)
     yield* Effect.forEach(sides, checked)
-    for (const [size, text] of [[1024, "1 KiB"], [65536, "64 KiB"]] as const) {
-      const load = rawLoad("stream", size, `rings of ${kib} KiB, messages of ${text}`)
-      rows.push({ load: load.name, unit: load.unit, figures: yield* measure(sides, load, effort) })
-    }
+    const loads = [[1024, "1 KiB"], [65536, "64 KiB"]] as const
+    rows.push(...yield* measureAll(sides, loads.map(([size, text]) => rawLoad("stream", size, loadName(kib, text))), effort))
   }
   return { title: "Bytes one way, by the size of the rings", sides: [raw.vchan, raw.xenvchan], rows, left }
 })

@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import * as path from "node:path"
 import type { Comparison } from "../comparison.ts"
 import { host, program } from "../host.ts"
-import { type Load, measure, type Side } from "../measure.ts"
+import { type Load, measureAll } from "../measure.ts"
 import { side } from "./raw.ts"
 
 /** The sides' names. */
@@ -23,7 +23,8 @@ export const rpc = {
 
 const sides = Object.keys(rpc) as ReadonlyArray<keyof typeof rpc>
 
-const adds = (inFlight: number, text: string): Load => ({
+/** Small calls, so many in flight. */
+export const adds = (inFlight: number, text: string): Load => ({
   name: `small calls, ${text} in flight`,
   unit: inFlight === 1 ? "us" : "/s",
   line: (count) => `add ${inFlight} ${count}`,
@@ -75,11 +76,9 @@ export const comparison: Comparison = Effect.fnUntraced(function*(effort) {
     const [server, client] = [program("rpc/main.ts", "server", kind, socket), program("rpc/main.ts", "client", kind, socket)]
     return side([rpc[kind], kind === "comlink" ? [client] : [server, client]])
   })
-  const row = (sides: ReadonlyArray<Side>) => (load: Load) =>
-    Effect.map(measure(sides, load, effort), (figures) => ({ load: load.name, unit: load.unit, figures }))
   const rows = [
-    ...yield* Effect.forEach(loads, row(started)),
-    ...yield* Effect.forEach(uploads, row(started.filter(({ name }) => uploading.includes(name))))
+    ...yield* measureAll(started, loads, effort),
+    ...yield* measureAll(started.filter(({ name }) => uploading.includes(name)), uploads, effort)
   ]
   return { title: "Typed calls", sides: Object.values(rpc), rows }
 })

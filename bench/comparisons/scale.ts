@@ -7,7 +7,7 @@ import { Effect } from "effect"
 import { type Agent, start } from "../Agent.ts"
 import type { Comparison, Row } from "../comparison.ts"
 import { host, program } from "../host.ts"
-import { type Effort, type Load, measure } from "../measure.ts"
+import { type Effort, type Load, measureAll } from "../measure.ts"
 
 /** The side's name. */
 const grown = "vchan-rpc"
@@ -79,12 +79,12 @@ export const comparison: Comparison = Effect.fnUntraced(function*(effort) {
   yield* host
   const rows: Array<Row> = [...yield* resting(effort)]
   const { client } = yield* processes
-  const measured = Effect.fnUntraced(function*(load: Load) {
-    rows.push({ load: load.name, unit: load.unit, figures: yield* measure([{ name: grown, agent: client }], load, effort) })
+  const measured = Effect.fnUntraced(function*(...loads: ReadonlyArray<Load>) {
+    rows.push(...yield* measureAll([{ name: grown, agent: client }], loads, effort))
   })
   yield* measured(first)
   yield* client.ask("open 1")
-  yield* Effect.forEach(inFlight, measured)
+  yield* measured(...inFlight)
   for (const { connections: count, load } of connections) {
     yield* client.ask(`open ${count}`)
     yield* measured(load)

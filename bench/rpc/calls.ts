@@ -5,7 +5,7 @@ import { Effect, Stream } from "effect"
 import { Bench, BenchWithUploads } from "./contract.ts"
 import { checkBody, checkSum, type Lanes, plus } from "./loads.ts"
 
-const calls = {
+export const calls = {
   Add: ({ a, b }: { readonly a: number; readonly b: number }) => Effect.succeed(a + b),
   Count: ({ chunk, to }: { readonly chunk: number; readonly to: number }) => Stream.range(1, to, chunk),
   Same: ({ bytes }: { readonly bytes: Uint8Array }) => Effect.succeed(bytes)

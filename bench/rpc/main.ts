@@ -2,9 +2,11 @@
  * One side of typed calls: `main.ts server|client KIND PATH`, where the kind tells what carries them and the path is that of a socket.
  */
 import { answer, own } from "../answer.ts"
+import { clusterLanes, serveCluster } from "./cluster.ts"
 import { comlinkLanes } from "./comlink.ts"
 import { connectLanes, serveConnect } from "./connect.ts"
 import { grpcLanes, serveGrpc } from "./grpc.ts"
+import { httpLanes, serveGateway, serveHttp } from "./http.ts"
 import { type Lanes, loadsOf } from "./loads.ts"
 import { serveStock, serveStockVchan, stockLanes, stockVchanLanes } from "./stock.ts"
 import { serveTrpc, trpcLanes } from "./trpc.ts"
@@ -25,7 +27,10 @@ const kinds: Readonly<Record<string, Kind>> = {
   grpc: { serve: serveGrpc, connect: grpcLanes },
   connect: { serve: serveConnect, connect: connectLanes },
   trpc: { serve: serveTrpc, connect: trpcLanes },
-  comlink: { connect: comlinkLanes }
+  comlink: { connect: comlinkLanes },
+  cluster: { serve: (_, ready) => serveCluster(ready), connect: clusterLanes },
+  http: { serve: serveHttp, connect: httpLanes },
+  gateway: { serve: serveGateway, connect: httpLanes }
 }
 
 const [role = "", name = "", path = ""] = process.argv.slice(2)
