@@ -2,7 +2,7 @@
  * Effect's own RPC over a vchan, with each serialization that frames, over any backend: all its features, and what a hostile peer gets.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Caller, relativeServicePath, servicePath, VchanProtocol, VchanRpcClient, VchanRpcServer } from "@vchan/rpc"
+import { Caller, Discovery, relativeServicePath, servicePath, VchanProtocol, VchanRpcClient, VchanRpcServer } from "@vchan/rpc"
 import { Listener, type Vchan } from "@vchan/vchan"
 import { type Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, Queue, Schedule, Schema, Scope, Stream } from "effect"
 import { Rpc, RpcClient, RpcGroup, RpcMiddleware, RpcSerialization, RpcServer } from "effect/rpc"
@@ -234,6 +234,7 @@ export const effectRpc = (backend: Backend): void => {
       it.live("a client of the other kind, at either server, gets a typed failure", () =>
         Effect.gen(function*() {
           const { closeServer, one, two } = yield* world()
+          assert.deepStrictEqual(yield* Effect.provideContext(Discovery.services({ domain: ids.one }), two), [])
           const other = VchanRpcClient.make(Other, { domain: ids.one, service, timeout: "2 seconds" })
           const refused = yield* Effect.flip(Effect.scoped(Effect.provideContext(other, two)))
           assert.oneOf(refused.reason._tag, ["HandshakeRefused", "HandshakeTimeout", "ProtocolViolation"])

@@ -1,4 +1,5 @@
 import { emulated } from "./backends.ts"
+import { definitions } from "./definitions.ts"
 import { effectRpc } from "./effectRpc.ts"
 import { eventChannel } from "./eventChannel.ts"
 import { grantTable } from "./grantTable.ts"
@@ -10,5 +11,6 @@ grantTable(emulated)
 eventChannel(emulated)
 xenStore(emulated)
 vchan(emulated)
+definitions(emulated)
 effectRpc(emulated)
 rpc(emulated)

@@ -1,4 +1,5 @@
 import { memory } from "./backends.ts"
+import { definitions } from "./definitions.ts"
 import { effectRpc } from "./effectRpc.ts"
 import { eventChannel } from "./eventChannel.ts"
 import { grantTable } from "./grantTable.ts"
@@ -10,5 +11,6 @@ grantTable(memory)
 eventChannel(memory)
 xenStore(memory)
 vchan(memory)
+definitions(memory)
 effectRpc(memory)
 rpc(memory)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { PeerGone } from "@vchan/vchan"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, SchemaGetter } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, SchemaGetter, type Scope } from "effect"
 import { Rpc, RpcGroup, RpcMiddleware } from "effect/rpc"
 import { Caller } from "../src/Caller.ts"
 import { VchanRpcError } from "../src/RpcError.ts"
@@ -266,7 +266,6 @@ describe("Calls", () => {
 
 describe("Of Effect's definitions", () => {
   const Annotated = RpcGroup.make(
-    Rpc.make("Forked", { success: Schema.String }),
     Rpc.make("Exact", { payload: Schema.Struct({ a: Schema.Int }), success: Schema.Int }).annotate(Rpc.ParseOptions, {
       onExcessProperty: "error"
     }),
@@ -276,16 +275,9 @@ describe("Of Effect's definitions", () => {
     Rpc.make("Exact", { payload: Schema.Struct({ a: Schema.Int, b: Schema.optionalKey(Schema.Int) }), success: Schema.Int })
   )
   const AnnotatedLive = Annotated.toLayer({
-    Forked: () => Rpc.fork(Effect.succeed("forked")),
     Exact: ({ a }) => Effect.succeed(a),
     Coded: () => Effect.die({ code: 7 })
   }).pipe(Layer.provideMerge(Logger.layer([])))
-
-  it.live("Rpc.fork changes nothing", () =>
-    Effect.gen(function*() {
-      const { client } = yield* pair(Annotated)
-      assert.strictEqual(yield* client.Forked(), "forked")
-    }).pipe(Effect.scoped, Effect.provide(AnnotatedLive)))
 
   it.live("Rpc.ParseOptions holds for what comes", () =>
     Effect.gen(function*() {
@@ -319,6 +311,13 @@ describe("A group that cannot be served", () => {
       const exit = yield* Effect.exit(pair(Functions))
       assert.include(String(exit), "the method Take cannot be called over a vchan")
     }).pipe(Effect.scoped, Effect.provide(Functions.toLayer({ Take: () => Effect.void }))))
+
+  it.live("for a method without a handler does not compile, and is a defect that names the method", () =>
+    Effect.gen(function*() {
+      // @ts-expect-error nobody handles Open
+      const made: Effect.Effect<unknown, unknown, Scope.Scope> = pair(RpcGroup.make(Rpc.make("Open")))
+      assert.include(String(yield* Effect.exit(made)), "the method Open cannot be called over a vchan: it has no handler")
+    }).pipe(Effect.scoped))
 
   it("for schemas that need services does not compile", () => {
     // @ts-expect-error the payload's codec needs Key
