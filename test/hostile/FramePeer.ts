@@ -3,7 +3,6 @@
  */
 import type { Vchan } from "@vchan/vchan"
 import { answerBytes, type FrameAction, frameBytes, type Greeting, nameOf, requestBytes, segmentBytes, uploadBytes } from "./frames.ts"
-import type { Note } from "./Scenario.ts"
 
 /** What waits to be sent is dropped beyond that: nobody takes it. */
 const most = 4 * 1024 * 1024
@@ -22,11 +21,11 @@ export class FramePeer {
   /** The last requests that came, or were made, and the methods they are for. */
   private readonly requests: Array<Call> = []
 
-  private readonly note: Note
+  private readonly note: (met: string) => void
   private readonly codec: Greeting["codec"]
 
   /** Sends its Hello at once, if it has one. */
-  constructor(vchan: Vchan, { codec, hello }: Greeting, note: Note) {
+  constructor(vchan: Vchan, { codec, hello }: Greeting, note: (met: string) => void) {
     this.vchan = vchan
     this.codec = codec
     this.note = note
@@ -36,6 +35,11 @@ export class FramePeer {
       ended: () => {}
     })
     if (hello !== undefined) this.send(frameBytes({ type: 1, flags: 0, method: 0, id: 0, body: hello }))
+  }
+
+  /** What it keeps itself, in bytes. */
+  get held(): number {
+    return this.waitingBytes + this.received.buffer.byteLength
   }
 
   /** Does one thing; returns how many turns to wait. */

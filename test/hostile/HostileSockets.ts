@@ -4,7 +4,6 @@
 import { XenStoreWire } from "@vchan/xen"
 import * as fc from "fast-check"
 import * as net from "node:net"
-import type { Note } from "./Scenario.ts"
 import { besides, honest, hostile } from "./world.ts"
 
 /** One thing to do; `connection` is counted among those that are open. */
@@ -116,12 +115,12 @@ export class HostileSockets {
   /** What the host granted and must not have. */
   wrong: string | undefined = undefined
   private readonly directory: string
-  private readonly note: Note
+  private readonly note: (met: string) => void
   private readonly open: Array<{ readonly kind: "control" | "store"; readonly socket: net.Socket }> = []
   private readonly asked = new Map<string, string>()
   private nextId = firstId
 
-  constructor(directory: string, note: Note) {
+  constructor(directory: string, note: (met: string) => void) {
     this.directory = directory
     this.note = note
   }
@@ -165,6 +164,11 @@ export class HostileSockets {
         socket.resume()
         return 0
     }
+  }
+
+  /** What waits in this process to be sent, in bytes. */
+  get held(): number {
+    return this.open.reduce((sum, { socket }) => sum + socket.writableLength, 0)
   }
 
   /** Ends all connections. */

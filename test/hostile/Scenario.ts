@@ -7,6 +7,7 @@
  */
 import { Cause, Effect, Exit, Fiber, Logger, type Scope } from "effect"
 import * as fc from "fast-check"
+import { Ledger } from "./Ledger.ts"
 import { turns } from "./turns.ts"
 
 /** For how long, and from which seed on. */
@@ -23,18 +24,21 @@ export interface Outcome {
   readonly actions: number
   /** How often the honest side met what: shows that plans get somewhere. */
   readonly met: ReadonlyMap<string, number>
+  /** The most memory that the honest side held at the end of an attack, in bytes. */
+  readonly most: number
   /** Where one plan found something: which, and what. */
   readonly find: { readonly seed: number; readonly path: string; readonly plan: string; readonly error: string } | undefined
 }
-
-/** Takes note of what the honest side met: a reason's tag. */
-export type Note = (met: string) => void
 
 /** A scenario, ready to run. */
 export interface Scenario {
   readonly name: string
   readonly run: (extent: Extent) => Effect.Effect<Outcome>
 }
+
+/** Of how many cases one is weighed, and which: the first ones hold code that was compiled for them, too. */
+const weighedEvery = 25
+const weighedAt = 5
 
 /** Everything takes milliseconds. */
 const patience = "10 seconds"
@@ -85,11 +89,11 @@ export const scenario = <Plan>(options: {
   readonly plan: fc.Arbitrary<Plan>
   /** How many actions a plan has, for the figures. */
   readonly actions: (plan: Plan) => number
-  readonly run: (plan: Plan, note: Note) => Effect.Effect<void, unknown, Scope.Scope>
+  readonly run: (plan: Plan, ledger: Ledger) => Effect.Effect<void, unknown, Scope.Scope>
 }): Scenario => {
   const { name, plan, run } = options
-  const once = (plan: Plan, note: Note) =>
-    run(plan, note).pipe(
+  const once = (plan: Plan, ledger: Ledger) =>
+    run(plan, ledger).pipe(
       Effect.scoped,
       // Forked, for what cannot be ended is left behind.
       Effect.forkDetach,
@@ -106,12 +110,16 @@ export const scenario = <Plan>(options: {
         const end = performance.now() + millis
         const met = new Map<string, number>()
         const note = (what: string) => void met.set(what, (met.get(what) ?? 0) + 1)
+        let most = 0
+        let tried = 0
         let cases = 0
         let actions = 0
         let shrinkEnd = Infinity
         const property = fc.asyncProperty(plan, async (plan) => {
           if (performance.now() > shrinkEnd) return
-          const exit = await Effect.runPromiseExit(once(plan, note))
+          const ledger = new Ledger(path !== undefined || shrinkEnd < Infinity || tried++ % weighedEvery === weighedAt, note)
+          const exit = await Effect.runPromiseExit(once(plan, ledger))
+          most = Math.max(most, ledger.weighed ?? 0)
           if (Exit.isFailure(exit)) {
             shrinkEnd = Math.min(shrinkEnd, performance.now() + shrinkMillis)
             throw new Error(Cause.pretty(exit.cause))
@@ -128,7 +136,7 @@ export const scenario = <Plan>(options: {
             plan: fc.stringify(counterexample[0]).replaceAll("__proto__:null,", ""),
             error: errorInstance instanceof Error ? errorInstance.message : String(errorInstance)
           }
-          if (find !== undefined || path !== undefined || performance.now() > end) return { cases, actions, met, find }
+          if (find !== undefined || path !== undefined || performance.now() > end) return { cases, actions, met, most, find }
         }
       })
   }

@@ -22,6 +22,7 @@ export const Fuzzed = RpcGroup.make(
   Rpc.make("Any", { payload: { value: Schema.Json, record: Schema.Record(Schema.String, Schema.Json) }, success: Schema.Json }),
   Rpc.make("Nothings", { payload: { count: Schema.Int }, success: Schema.Void, stream: true }),
   Rpc.make("Store", { payload: { name: Schema.String, data: RpcSchema.Stream(Schema.Uint8Array, Schema.Never) }, success: Schema.Int }),
+  Rpc.make("Hold", { payload: { value: Schema.Json } }),
   Rpc.make("Double", { payload: RpcSchema.Stream(Schema.Int, Schema.String), success: Schema.Int, error: Schema.String, stream: true })
 )
 
@@ -43,6 +44,7 @@ const samples: Record<string, { readonly payload: unknown; readonly success: unk
   Any: { payload: { value: [1, "2", null], record: { a: {} } }, success: { a: [] } },
   Nothings: { payload: { count: 3000 }, success: [undefined, undefined] },
   Store: { payload: { name: "n" }, success: 3, items: [new Uint8Array(2000), new Uint8Array(0)] },
+  Hold: { payload: { value: [[], {}, "a"] }, success: undefined },
   Double: { payload: undefined, success: [2, 4], items: [1, 2] }
 }
 
@@ -90,6 +92,7 @@ export const handlers = (running: { count: number; most: number }) => {
     },
     Nothings: ({ count: many }) => Stream.map(Stream.range(1, Math.min(many, 100_000)), () => undefined),
     Store: ({ data }) => count(Stream.runFold(data, () => 0, (length, bytes) => length + bytes.length)),
+    Hold: ({ value }) => count(Effect.andThen(Effect.never, Effect.sync(() => void value))),
     Double: (numbers) => Stream.map(numbers, (number) => number * 2)
   })
 }

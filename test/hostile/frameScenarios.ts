@@ -7,13 +7,16 @@ import { Cause, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effe
 import * as fc from "fast-check"
 import type { Backend } from "../conformance/Backend.ts"
 import { Fuzzed, handlers, methods, service, servicePath } from "./contract.ts"
+import { counted, quiet } from "./counted.ts"
 import { FramePeer } from "./FramePeer.ts"
 import { frameAction, greeting } from "./frames.ts"
+import { limits, mostKept } from "./limits.ts"
 import { scenario } from "./Scenario.ts"
 import { inTime, turns, until } from "./turns.ts"
 import { honest, hostile, world } from "./world.ts"
 
-const limits = { maxMessage: 128 * 1024, maxCalls: 8, memory: 256 * 1024, maxHeaders: 1024, window: 4096, highWater: 64 * 1024 }
+/** What a call of the honest side keeps of its own: a payload, and what it gathers. */
+const ofCall = 256 * 1024
 
 /** What is sent on each of some connections, one after the other: a Hello, whole or in part, and then frames. */
 const plan = (side: "client" | "server") =>
@@ -28,22 +31,27 @@ export const hostileCallers = (backend: Backend) =>
     name: `a client that sends any frames, ${backend.name}`,
     plan: fc.array(plan("client"), { minLength: 1, maxLength: 3 }),
     actions: (connections) => connections.reduce((sum, { actions }) => sum + actions.length + 1, 0),
-    run: (connections, note) =>
+    run: (connections, ledger) =>
       world(
         backend,
         Effect.fnUntraced(function*(parties) {
           const running = { count: 0, most: 0 }
+          const { context, work } = counted(parties.honest)
           yield* VchanRpcServer.layer(Fuzzed, { service, clients: [hostile], helloTimeout: "100 millis", ...limits }).pipe(
             Layer.provide(handlers(running)),
             Layer.build,
-            Effect.provideContext(parties.honest)
+            Effect.provideContext(context)
           )
+          yield* ledger.begin
           yield* Effect.forEach(connections, ({ actions, greeting }) =>
             Effect.scoped(Effect.gen(function*() {
               const vchan = yield* Listener.connect({ domid: honest, path: servicePath }).pipe(Effect.provideContext(parties.hostile))
-              const peer = new FramePeer(vchan, greeting, note)
+              const peer = new FramePeer(vchan, greeting, ledger.note)
               for (const action of actions) yield* turns(peer.act(action))
               yield* turns(5)
+              yield* quiet(work)
+              yield* ledger.worked(work, connections.length + actions.length)
+              yield* ledger.weigh(mostKept(limits), () => peer.held)
             })))
           yield* until("the end of the handlers of clients that are gone", () => running.count === 0)
           if (running.most > limits.maxCalls) yield* Effect.die(new Error(`${running.most} handlers ran, of ${limits.maxCalls} allowed`))
@@ -97,6 +105,8 @@ const called = (client: Client, { how, method }: CallAction): Effect.Effect<void
       return Effect.flatMap(client.Climb({ tree: { branches: [] } }, { discard }), check((value) => typeof value === "object"))
     case "Any":
       return Effect.flatMap(client.Any({ value: 1, record: {} }, { discard }), check((value) => value !== undefined))
+    case "Hold":
+      return Effect.flatMap(client.Hold({ value: [1] }, { discard }), check((value) => value === undefined))
     case "Store":
       return Effect.flatMap(client.Store({ name: "n", data: Stream.make(new Uint8Array(2000), new Uint8Array(9000)) }), check(isNumber))
     case "Double":
@@ -120,26 +130,28 @@ export const hostileAnswerers = (backend: Backend) =>
       })
     }),
     actions: ({ actions }) => actions.length + 1,
-    run: ({ actions, greeting }, note) =>
+    run: ({ actions, greeting }, ledger) =>
       world(
         backend,
         Effect.fnUntraced(function*(parties) {
           const server = yield* Scope.fork(yield* Effect.scope)
+          const { context, work } = counted(parties.honest)
           let peer: FramePeer | undefined
           yield* Listener.make({
             path: servicePath,
             clients: "any",
             handler: (vchan) =>
               Effect.suspend(() => {
-                peer = new FramePeer(vchan, greeting, note)
+                peer = new FramePeer(vchan, greeting, ledger.note)
                 return Effect.asVoid(vchan.ended)
               })
           }).pipe(Effect.provideContext(parties.hostile), Scope.provide(server))
           const client = yield* connectTo(hostile).pipe(
-            Effect.provideContext(parties.honest),
-            Effect.catch((error) => Effect.as(Effect.sync(() => note(error.reason._tag)), undefined))
+            Effect.provideContext(context),
+            Effect.catch((error) => Effect.as(Effect.sync(() => ledger.note(error.reason._tag)), undefined))
           )
           if (client === undefined) return
+          yield* ledger.begin
           const calls: Array<Fiber.Fiber<void, unknown>> = []
           let defects = 0
           for (const action of actions) {
@@ -154,13 +166,16 @@ export const hostileAnswerers = (backend: Backend) =>
             }
           }
           yield* turns(5)
+          yield* quiet(work)
+          yield* ledger.worked(work, actions.length)
+          yield* ledger.weigh(mostKept(limits) + calls.length * ofCall, () => peer?.held ?? 0)
           yield* Scope.close(server, Exit.void)
           for (const call of calls) {
             const exit = yield* inTime("the end of a call whose server is gone", Fiber.await(call))
-            if (Exit.isSuccess(exit)) note("answered")
+            if (Exit.isSuccess(exit)) ledger.note("answered")
             else if (Cause.hasDies(exit.cause) && defects === 0) yield* Effect.failCause(exit.cause)
             else {for (const { error } of exit.cause.reasons.filter(Cause.isFailReason)) {
-                note(error instanceof VchanRpcError ? error.reason._tag : "error")
+                ledger.note(error instanceof VchanRpcError ? error.reason._tag : "error")
               }}
           }
         })

@@ -8,10 +8,11 @@ import { Context, Effect, type Scope } from "effect"
 import * as fc from "fast-check"
 import type { Backend } from "../conformance/Backend.ts"
 import { type Calls, callsOn, type HonestAction, honestAction, readings } from "./calls.ts"
-import { counted } from "./counted.ts"
+import { type Counted, counted, quiet } from "./counted.ts"
+import type { Ledger } from "./Ledger.ts"
 import { HostilePage, type PageAction, pageAction } from "./page.ts"
-import { type Note, scenario } from "./Scenario.ts"
-import { inTime, turns, until } from "./turns.ts"
+import { scenario } from "./Scenario.ts"
+import { turns, until } from "./turns.ts"
 import { honest, hostile, world } from "./world.ts"
 
 export const path = `/local/domain/${honest}/data/fuzzed`
@@ -39,7 +40,7 @@ export const serially = Effect.fnUntraced(function*<R>(
   connection: Effect.Effect<Vchan, VchanError, R | Scope.Scope>,
   reading: (typeof readings)[number],
   page: HostilePage,
-  note: Note
+  { note }: Ledger
 ) {
   let current: Calls | undefined
   const life = Effect.gen(function*() {
@@ -65,33 +66,35 @@ export const serially = Effect.fnUntraced(function*<R>(
   }
 })
 
+/** A vchan holds nothing but its rings, and what its own side's calls wait to write. */
+const mostOfCalls = (actions: ReadonlyArray<{ readonly does: string; readonly length?: unknown }>): number =>
+  actions.reduce((sum, { length }) => sum + (typeof length === "number" ? length + ofCall : 0), 0)
+
+/** The fiber of a call. */
+const ofCall = 8 * 1024
+
 /** Does all of it, comes to rest, and goes. */
 export const attackWith = Effect.fnUntraced(function*<A extends { readonly does: string }>(
   actions: ReadonlyArray<A | HonestAction>,
   side: {
     readonly page: HostilePage
     readonly calls: Effect.Success<ReturnType<typeof serially>>
-    readonly looks: () => number
+    readonly work: Counted
+    readonly ledger: Ledger
     readonly act: (action: A) => Effect.Effect<void>
   }
 ) {
-  const { calls, looks, page } = side
+  const { calls, ledger, page, work } = side
+  yield* ledger.begin
   for (const action of actions) yield* isHonest(action) ? calls.act(action) : side.act(action)
   page.rest()
-  yield* quiet(looks)
+  yield* quiet(work)
+  yield* ledger.worked(work, actions.length)
+  yield* ledger.weigh(mostOfCalls(actions), () => 0)
   if (!page.isUntouched) yield* Effect.die(new Error("bytes were written that are not in the ring"))
   page.leave()
   yield* calls.over
 })
-
-/** Who is not rung, and has nothing to do, soon does nothing. */
-const quiet = (looks: () => number): Effect.Effect<void> => {
-  const look: Effect.Effect<void> = Effect.suspend(() => {
-    const before = looks()
-    return Effect.flatMap(turns(20), () => looks() === before ? Effect.void : look)
-  })
-  return inTime("a port's rest, with nobody who rings it", look)
-}
 
 /** A process that maps and binds what the honest server offers. */
 export const hostileClient = Effect.fnUntraced(function*(context: Context.Context<Xen>, size: (typeof sizes)[number]) {
@@ -173,17 +176,17 @@ export const hostileClients = (backend: Backend) =>
     name: `a client that owns the page, ${backend.name}`,
     plan: plan(pageAction),
     actions: ({ actions }) => actions.length,
-    run: ({ actions, reading, size }, note) =>
+    run: ({ actions, reading, size }, ledger) =>
       world(
         backend,
         Effect.fnUntraced(function*(parties) {
-          const { context, looks } = counted(parties.honest)
+          const { context, work } = counted(parties.honest)
           const server = yield* Handshake.server({ domid: hostile, path, ...size }).pipe(Effect.provideContext(context))
           const page = yield* hostileClient(parties.hostile, size)
           const act = pageActions(page)
-          const calls = yield* serially(server.accept, reading, page, note)
+          const calls = yield* serially(server.accept, reading, page, ledger)
           yield* act({ does: "come" })
-          yield* attackWith(actions, { page, calls, looks, act })
+          yield* attackWith(actions, { page, calls, work, ledger, act })
         })
       )
   })
@@ -223,19 +226,20 @@ export const hostileServers = (backend: Backend) =>
     name: `a server that owns the page and the keys, ${backend.name}`,
     plan: plan(serverAction),
     actions: ({ actions }) => actions.length,
-    run: ({ actions, reading, size }, note) =>
+    run: ({ actions, reading, size }, ledger) =>
       world(
         backend,
         Effect.fnUntraced(function*(parties) {
-          const { context, looks } = counted(parties.honest)
+          const { context, work } = counted(parties.honest)
           const { page, tell } = yield* hostileServer(parties.hostile, size)
           const client = Handshake.client({ domid: hostile, path: serverPath, timeout: "100 millis" }).pipe(Effect.provideContext(context))
-          const calls = yield* serially(client, reading, page, note)
+          const calls = yield* serially(client, reading, page, ledger)
           const act = pageActions(page)
           yield* attackWith(actions, {
             page,
             calls,
-            looks,
+            work,
+            ledger,
             act: (action: ServerAction) => action.does === "tell" ? tell(action.key, action.value) : act(action)
           })
         })

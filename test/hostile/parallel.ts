@@ -48,15 +48,15 @@ export const parallelClients = scenario({
     rounds: fc.integer({ min: 1, max: 200 })
   }),
   actions: ({ honest, writes }) => honest.length + writes.length,
-  run: ({ honest, reading, rounds, size, writes }, note) =>
+  run: ({ honest, reading, rounds, size, writes }, ledger) =>
     world(
       { host: () => emulatedHost() },
       Effect.fnUntraced(function*(parties, host) {
-        const { context, looks } = counted(parties.honest)
+        const { context, work } = counted(parties.honest)
         const server = yield* Handshake.server({ domid: hostile, path, ...size }).pipe(Effect.provideContext(context))
         const reference = Number(yield* Context.get(parties.hostile, XenStore).read(`${path}/ring-ref`))
         const page = yield* hostileClient(parties.hostile, size)
-        const calls = yield* serially(server.accept, reading, page, note)
+        const calls = yield* serially(server.accept, reading, page, ledger)
         page.act({ does: "come" })
         yield* Effect.scoped(Effect.gen(function*() {
           const workerData = { file: `${host.directory}/pages`, base: reference * pageLength, writes }
@@ -73,7 +73,7 @@ export const parallelClients = scenario({
             yield* turns(2)
           }
         }))
-        yield* attackWith([], { page, calls, looks, act: () => Effect.void })
+        yield* attackWith([], { page, calls, work, ledger, act: () => Effect.void })
       })
     )
 })

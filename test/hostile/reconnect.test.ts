@@ -20,7 +20,7 @@ const serve = Effect.fnUntraced(function*(last: "nothing" | "GoingAway") {
     handler: (vchan) =>
       Effect.suspend(() => {
         count.clients++
-        const peer = new FramePeer(vchan, honestGreeting, () => {})
+        const peer = new FramePeer(vchan, honestGreeting("binary"), () => {})
         if (last === "GoingAway") {
           peer.act({ does: "bytes", bytes: frameBytes({ type: 14, flags: 0, method: 0, id: 0, body: new Uint8Array(0) }) })
         }

@@ -8,9 +8,11 @@ import type { Outcome, Scenario } from "./Scenario.ts"
 const directory = fileURLToPath(new URL("../../node_modules/.cache/figures/", import.meta.url))
 
 /** What one run of a scenario did, and from which seed. */
-export const line = ({ name }: Scenario, seed: number, { actions, cases, met }: Outcome): string => {
+export const line = ({ name }: Scenario, seed: number, { actions, cases, met, most }: Outcome): string => {
   const reasons = Array.from(met, ([what, times]) => `${what} ${times}`).sort().join(", ")
-  return `${name}: seed ${seed}, ${cases} cases, ${actions} actions${reasons === "" ? "" : ` (${reasons})`}`
+  return `${name}: seed ${seed}, ${cases} cases, ${actions} actions, ${Math.ceil(most / 1024)} KiB held at most${
+    reasons === "" ? "" : ` (${reasons})`
+  }`
 }
 
 /** What was found; undefined where nothing was. */

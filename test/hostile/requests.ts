@@ -13,6 +13,8 @@ import { besides, honest, hostile, world } from "./world.ts"
 const path = "data/rpc/asked"
 const service = `/local/domain/${honest}/${path}`
 const maxPerDomain = 8
+/** Connections of two domains, each with its pages and its handler; and all nodes, of 3 KB at most, that the store lets a domain have, for it is in this process, too. */
+const most = 2 * maxPerDomain * 64 * 1024 + 1000 * 3 * 1024
 
 /** One thing to do to the keys, below the service's directory; `"all"` is done to every name of the directory. */
 type RequestAction =
@@ -133,7 +135,7 @@ export const hostileRequests = (backend: Backend) =>
     name: `a domain that asks a listener, ${backend.name}`,
     plan: fc.record({ isNamed: fc.boolean(), actions: fc.array(requestAction, { maxLength: 40, size: "max" }) }),
     actions: ({ actions }) => actions.length,
-    run: ({ actions, isNamed }, note) =>
+    run: ({ actions, isNamed }, ledger) =>
       world(
         backend,
         Effect.fnUntraced(function*(parties) {
@@ -160,9 +162,11 @@ export const hostileRequests = (backend: Backend) =>
               )
           }).pipe(Effect.provideContext(parties.honest))
           const goesOn = yield* client(parties.besides, isNamed)
+          yield* ledger.begin
           yield* Effect.scoped(Effect.gen(function*() {
-            for (const action of actions) yield* inTime("the end of what the store was asked", act(parties.hostile, action, note))
+            for (const action of actions) yield* inTime("the end of what the store was asked", act(parties.hostile, action, ledger.note))
             yield* goesOn
+            yield* ledger.weigh(most, () => 0)
           }))
           yield* goesOn
           if (wrong !== undefined) yield* Effect.die(wrong)

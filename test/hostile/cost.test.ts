@@ -1,0 +1,103 @@
+import { assert, describe, it } from "@effect/vitest"
+import { VchanRpcServer } from "@vchan/rpc"
+import { Listener } from "@vchan/vchan"
+import { Effect, Layer } from "effect"
+import * as fc from "fast-check"
+import { memory } from "../conformance/backends.ts"
+import { Fuzzed, handlers, methods, service, servicePath } from "./contract.ts"
+import { FramePeer } from "./FramePeer.ts"
+import { frameBytes, honestGreeting } from "./frames.ts"
+import { Ledger } from "./Ledger.ts"
+import { mostKept } from "./limits.ts"
+import { scenario } from "./Scenario.ts"
+import { turns, until } from "./turns.ts"
+import { honest, hostile, world } from "./world.ts"
+
+const limits = { maxMessage: 1024 * 1024, maxCalls: 64, memory: 4 * 1024 * 1024, maxHeaders: 1024, window: 4096, highWater: 64 * 1024 }
+
+const methodOf = (name: string): number => methods.findIndex((method) => method.name === name)
+
+/** A request with a long payload, cut in segments. */
+const longRequest = (name: string, id: number, payload: Uint8Array): Uint8Array => {
+  const piece = 65_000
+  const head = new Uint8Array(4)
+  new DataView(head.buffer).setUint32(0, payload.length, true)
+  const body = Buffer.concat([head, payload])
+  const frames: Array<Uint8Array> = []
+  for (let at = 0; at < body.length; at += piece) {
+    const flags = at + piece < body.length ? 1 : 0
+    frames.push(frameBytes({ type: 3, flags, method: methodOf(name), id, body: body.subarray(at, at + piece) }))
+  }
+  return Buffer.concat(frames)
+}
+
+const request = (name: string, id: number, json: string): Uint8Array =>
+  frameBytes({ type: 3, flags: 0, method: methodOf(name), id, body: new TextEncoder().encode(json) })
+
+describe("A client that asks for all it may, and takes nothing", () => {
+  it.live("makes a server keep much, and no more than its limits say", () =>
+    Effect.scoped(world(
+      memory,
+      Effect.fnUntraced(function*(parties) {
+        const ledger = new Ledger(true, () => {})
+        const running = { count: 0, most: 0 }
+        yield* VchanRpcServer.layer(Fuzzed, { service, clients: [hostile], ...limits }).pipe(
+          Layer.provide(handlers(running)),
+          Layer.build,
+          Effect.provideContext(parties.honest)
+        )
+        const vchan = yield* Listener.connect({ domid: honest, path: servicePath }).pipe(Effect.provideContext(parties.hostile))
+        const peer = new FramePeer(vchan, honestGreeting("json"), () => {})
+        const send = Effect.fnUntraced(function*(bytes: Uint8Array) {
+          peer.act({ does: "bytes", bytes })
+          yield* until("the server's reading", () => peer.held < 100_000)
+        })
+        yield* turns(10)
+        yield* ledger.begin
+        const values = new TextEncoder().encode(`{"value":[${"{},".repeat(340_000)}0]}`)
+        for (let id = 1; id <= 3; id++) yield* send(longRequest("Hold", id, values))
+        peer.act({ does: "listen", reads: false })
+        for (let id = 4; id <= 20; id++) yield* send(request("Count", id, `{"to":100000}`))
+        for (let id = 21; id <= 60; id++) yield* send(request("Long", id, `{"length":200000}`))
+        for (let id = 61; id <= 2000; id++) peer.act({ does: "bytes", bytes: request("Say", id, `{"text":"${"x".repeat(1000)}"}`) })
+        yield* turns(100)
+        yield* ledger.weigh(mostKept(limits), () => peer.held)
+        assert.isAbove(ledger.weighed ?? 0, 10 * limits.memory, "values take more room than their bytes")
+      })
+    )))
+})
+
+const planted = (run: (ledger: Ledger, actions: number) => Effect.Effect<void>) =>
+  scenario({
+    name: "planted",
+    plan: fc.constant(20),
+    actions: (actions) => actions,
+    run: (actions, ledger) => run(ledger, actions)
+  }).run({ seed: 1, millis: 1 })
+
+describe("The harness finds", () => {
+  it.live("a side that keeps what a peer sends, however little of it", () =>
+    Effect.gen(function*() {
+      const kept: Array<Uint8Array> = []
+      const { find } = yield* planted((ledger, actions) =>
+        Effect.gen(function*() {
+          yield* ledger.begin
+          for (let action = 0; action < actions; action++) kept.push(new Uint8Array(64 * 1024))
+          yield* ledger.weigh(64 * 1024, () => 0)
+        })
+      )
+      assert.match(find?.error ?? "", /the honest side holds \d+ bytes/)
+    }))
+
+  it.live("a side that is woken by each event of a storm", () =>
+    Effect.gen(function*() {
+      const { find } = yield* planted((ledger, actions) =>
+        Effect.gen(function*() {
+          yield* ledger.begin
+          yield* turns(5)
+          yield* ledger.worked({ busy: () => 0, arms: () => 100_000 }, actions)
+        })
+      )
+      assert.match(find?.error ?? "", /the honest side was at work 0 times and slept 100000 times/)
+    }))
+})
