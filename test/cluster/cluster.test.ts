@@ -1,31 +1,52 @@
 import { assert, describe, it } from "@effect/vitest"
 import { VchanRpcClient, VchanRpcServer } from "@vchan/rpc"
 import { EmulatedXen } from "@vchan/xen-linux"
-import { Effect, Layer, Schedule, Stream } from "effect"
+import { Effect, Fiber, Layer, Schedule, Stream } from "effect"
+import { until } from "../conformance/Backend.ts"
 import { start, startHost } from "../faults/processes.ts"
-import { Ask, Odd } from "./place.ts"
+import { Messages, messagesHandlers } from "./messages.ts"
+import { Ask, Ledger, Odd } from "./place.ts"
 import { Registry, registryHandlers } from "./registry.ts"
 
 const domids = [1, 2, 3]
 const entities = Array.from({ length: 24 }, (_, at) => `entity ${at}`)
 
+/** What the runners tell of the messages that are to be kept: of those that come to domain 3 they tell for ever. */
+const ledger = () => {
+  const begun: Array<string> = []
+  const done: Array<string> = []
+  const layer = VchanRpcServer.layer(Ledger, { service: "ledger", clients: domids, maxCalls: 1024 }).pipe(
+    Layer.provide(Ledger.toLayer({
+      Note: ({ domid, id }) =>
+        Effect.suspend(() => {
+          begun.push(id)
+          return domid === 3 ? Effect.never : Effect.sync(() => void done.push(id))
+        })
+    }))
+  )
+  return { begun, done, layer }
+}
+
 /** Three runners, each a process in a domain of its own, and a client of each, in domain 0 where the registry is. */
-const cluster = Effect.gen(function*() {
+const cluster = Effect.fnUntraced(function*() {
   const { directory } = yield* startHost
   const zero = yield* Layer.build(EmulatedXen.layer({ directory, domid: 0 }))
   const registry = VchanRpcServer.layer(Registry, { service: "registry", clients: domids }).pipe(Layer.provide(registryHandlers(6000)))
-  yield* Effect.provideContext(Layer.build(registry), zero)
+  const messages = VchanRpcServer.layer(Messages, { service: "messages", clients: domids }).pipe(Layer.provide(messagesHandlers))
+  const kept = ledger()
+  yield* Effect.provideContext(Layer.build(Layer.mergeAll(registry, messages, kept.layer)), zero)
   const runner = new URL("runner.ts", import.meta.url).pathname
-  const runners = yield* Effect.forEach(domids, (domid) => start(directory, runner, [String(domid), "0"]), { concurrency: "unbounded" })
+  const run = (domid: number) => start(directory, runner, [String(domid), "0"])
+  const runners = yield* Effect.forEach(domids, run, { concurrency: "unbounded" })
   yield* Effect.forEach(runners, (runner) => runner.told("runs"))
   const asked = yield* Effect.forEach(
     domids,
     (domain) => Effect.provideContext(VchanRpcClient.make(Ask, { domain, service: "ask", timeout: "20 seconds" }), zero)
   )
-  return { runners, asked }
+  return { runners, asked, run, kept }
 })
 
-type Asked = Effect.Success<typeof cluster>["asked"][number]
+type Asked = Effect.Success<ReturnType<typeof cluster>>["asked"][number]
 
 /** Where each entity is, as one runner finds them. */
 const placesSeenBy = (ask: Asked) =>
@@ -42,7 +63,7 @@ const spread = (ask: Asked, over: number) =>
 describe("a cluster of three runners in three domains", { timeout: 120_000 }, () => {
   it.live("gives each entity one place, sends it what any runner sends, and moves it when its domain dies", () =>
     Effect.gen(function*() {
-      const { asked: [one, two, three], runners: [, , last] } = yield* cluster
+      const { asked: [one, two, three], runners: [, , last] } = yield* cluster()
       if (one === undefined || two === undefined || three === undefined || last === undefined) return yield* Effect.die("no three runners")
       const places = yield* spread(one, 3)
 
@@ -64,5 +85,32 @@ describe("a cluster of three runners in three domains", { timeout: 120_000 }, ()
       const moved = yield* spread(one, 2)
       assert.notInclude(moved, 3)
       assert.deepStrictEqual(yield* placesSeenBy(two), moved)
+    }).pipe(Effect.scoped, Effect.timeout("110 seconds")))
+
+  it.live("handles a message that is kept once, though the domain that had it is killed, and tells what came of it ever after", () =>
+    Effect.gen(function*() {
+      const { asked: [one, two], kept: { begun, done }, run, runners: [, , last] } = yield* cluster()
+      if (one === undefined || two === undefined || last === undefined) return yield* Effect.die("no three runners")
+      const places = yield* spread(one, 3)
+      const keep = Effect.forEach(entities, (entity) => one.Keep({ entity, id: entity }), { concurrency: "unbounded" })
+      const keeping = yield* Effect.forkChild(keep)
+      yield* until("each has begun", () => new Set(begun).size === entities.length)
+      const stuck = entities.filter((entity) => !done.includes(entity))
+      assert.deepStrictEqual(stuck, entities.filter((_, at) => places[at] === 3))
+      assert.isNotEmpty(stuck)
+
+      yield* last.kill()
+      const kept = yield* Fiber.join(keeping)
+      assert.notInclude(kept, 3)
+      assert.deepStrictEqual([...done].sort(), [...entities].sort())
+      assert.deepStrictEqual([...begun].sort(), [...entities, ...stuck].sort())
+
+      const again = yield* run(3)
+      yield* again.told("runs")
+      yield* spread(one, 3)
+      const repeated = yield* Effect.forEach(entities, (entity) => two.Keep({ entity, id: entity }), { concurrency: "unbounded" })
+      assert.deepStrictEqual(repeated, kept)
+      assert.strictEqual(done.length, entities.length)
+      assert.strictEqual(begun.length, entities.length + stuck.length)
     }).pipe(Effect.scoped, Effect.timeout("110 seconds")))
 })

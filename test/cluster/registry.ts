@@ -62,7 +62,8 @@ export const registryHandlers = (lockMillis: number) =>
     })
   }))
 
-const persistent = <A>(effect: Effect.Effect<A, VchanRpcError>) =>
+/** What a storage fails with. */
+export const persistent = <A>(effect: Effect.Effect<A, VchanRpcError>) =>
   Effect.mapError(effect, (cause) => new ClusterError.PersistenceError({ cause }))
 
 /** The storage that a domain keeps. */

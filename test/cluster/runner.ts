@@ -1,19 +1,20 @@
 /**
- * A process that is a runner of a cluster. Its arguments are its domain and the one that keeps the registry.
+ * A process that is a runner of a cluster. Its arguments are its domain and the one that keeps registry, messages and ledger.
  *
  * A runner's address is its domid and a number, for which it serves Effect's own runner protocol as `runner-<number>`.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { VchanProtocol, VchanRpcServer } from "@vchan/rpc"
+import { VchanProtocol, VchanRpcClient, type VchanRpcError, VchanRpcServer } from "@vchan/rpc"
 import type { Xen } from "@vchan/xen"
 import { EmulatedXen } from "@vchan/xen-linux"
 import { Console, Context, Effect, Layer, Option, Ref, Stream } from "effect"
-import { MessageStorage, RunnerAddress, RunnerHealth, Runners, RunnerServer, ShardingConfig } from "effect/cluster"
+import { RunnerAddress, RunnerHealth, Runners, RunnerServer, ShardingConfig } from "effect/cluster"
 import { RpcClient, RpcSerialization } from "effect/rpc"
-import { Ask, Odd, Place } from "./place.ts"
+import { messagesStorage } from "./messages.ts"
+import { Ask, Ledger, Odd, Place } from "./place.ts"
 import { registryStorage } from "./registry.ts"
 
-const [own = 0, registry = 0] = process.argv.slice(2).map(Number)
+const [own = 0, keeper = 0] = process.argv.slice(2).map(Number)
 const port = 1
 const serviceOf = (port: number) => `runner-${port}`
 
@@ -40,7 +41,9 @@ const config = ShardingConfig.layer({
   shardLockRefreshInterval: "1 second",
   refreshAssignmentsInterval: "500 millis",
   runnerHealthCheckInterval: "1 second",
-  entityTerminationTimeout: "1 second"
+  entityTerminationTimeout: "1 second",
+  entityMessagePollInterval: "500 millis",
+  entityReplyPollInterval: "200 millis"
 })
 
 /** As `RunnerHealth.layerPing`, which would have a runner ping itself too: a domain has no vchan to itself. */
@@ -57,15 +60,19 @@ const health = Layer.effect(
 const cluster = RunnerServer.layerWithClients.pipe(
   Layer.provide([health, VchanProtocol.layerServer({ service: serviceOf(port), clients: "any" })]),
   Layer.provide(clientProtocol),
-  Layer.provide([config, MessageStorage.layerNoop, registryStorage(registry), RpcSerialization.layerSchemaBinary()])
+  Layer.provide([config, messagesStorage(keeper), registryStorage(keeper), RpcSerialization.layerSchemaBinary()])
 )
+
+class LedgerClient extends Context.Service<LedgerClient, RpcClient.FromGroup<typeof Ledger, VchanRpcError>>()("LedgerClient") {}
 
 const places = Place.toLayer(Effect.gen(function*() {
   const messages = yield* Ref.make(0)
+  const ledger = yield* LedgerClient
   return Place.of({
     Where: () => Effect.map(Ref.updateAndGet(messages, (count) => count + 1), (messages) => ({ domid: own, messages })),
     Count: ({ payload: { to } }) => Stream.range(1, to),
-    Fail: () => Effect.fail(new Odd({ domid: own }))
+    Fail: () => Effect.fail(new Odd({ domid: own })),
+    Keep: ({ payload: { id } }) => Effect.orDie(Effect.as(ledger.Note({ id, domid: own }), own))
   })
 }))
 
@@ -74,13 +81,14 @@ const asked = Ask.toLayer(Effect.gen(function*() {
   return Ask.of({
     Where: ({ entity }) => Effect.orDie(clientOf(entity).Where()),
     Count: ({ entity, to }) => clientOf(entity).Count({ to }).pipe(Stream.orDie),
-    Fail: ({ entity }) => clientOf(entity).Fail().pipe(Effect.catchIf((error) => error._tag !== "Odd", Effect.die))
+    Fail: ({ entity }) => clientOf(entity).Fail().pipe(Effect.catchIf((error) => error._tag !== "Odd", Effect.die)),
+    Keep: ({ entity, id }) => Effect.orDie(clientOf(entity).Keep({ id }))
   })
 }))
 
 VchanRpcServer.layer(Ask, { service: "ask", clients: [0] }).pipe(
   Layer.provide(asked),
-  Layer.merge(places),
+  Layer.merge(Layer.provide(places, VchanRpcClient.layer(LedgerClient, Ledger, { domain: keeper, service: "ledger" }))),
   Layer.provide(cluster),
   Layer.tap(() => Console.log("runs")),
   Layer.provide(EmulatedXen.layer({ domid: own })),
