@@ -18,6 +18,7 @@ import { decodeHello, encodeHello, type Hello } from "./Hello.ts"
 import type { Keepalive } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
 import { PendingCalls } from "./PendingCalls.ts"
+import { messageOf } from "./planValues.ts"
 import {
   BadReply,
   DeadlineExceeded,
@@ -181,8 +182,8 @@ export class ClientEngine implements SessionHandler {
     let payload: unknown
     try {
       payload = method.makePayload(input)
-    } catch (defect) {
-      return Effect.die(defect)
+    } catch (cause) {
+      return Effect.die(new Error(`the payload of ${method.name} does not fit its schema: ${messageOf(cause)}`, { cause }))
     }
     let items: Stream.Stream<unknown, unknown> | undefined
     if (method.upload !== undefined) {

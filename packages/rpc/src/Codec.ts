@@ -10,10 +10,11 @@ import { ByteReader } from "./ByteReader.ts"
 import { ByteWriter } from "./ByteWriter.ts"
 import { compilePlan } from "./compilePlan.ts"
 import { decoderOf, encoderOf } from "./interpretPlan.ts"
+import { jsonOf, parseJson } from "./jsonText.ts"
 import type { MethodShapes } from "./MethodShapes.ts"
 import type { PlainSchema, Plan } from "./Plan.ts"
 import { planOf } from "./planOf.ts"
-import type { Decode, Encode } from "./planValues.ts"
+import { type Decode, type Encode, messageOf } from "./planValues.ts"
 import { shortened } from "./printable.ts"
 
 /** Values of one schema as bytes. */
@@ -24,7 +25,7 @@ export interface Codec {
   readonly decode: (bytes: Uint8Array) => Result.Result<unknown, string>
 }
 
-const explain = (error: unknown): string => shortened(error instanceof Error ? error.message : String(error))
+const explain = (error: unknown): string => shortened(messageOf(error))
 
 /** Both directions of a plan. */
 interface Functions {
@@ -104,7 +105,7 @@ export const binary = (schema: PlainSchema, options: SchemaAST.ParseOptions, fun
 
 /** JSON in UTF-8: describes itself, so that sides whose schemas differ in what may be left out understand each other. */
 export const json = (schema: PlainSchema, options: SchemaAST.ParseOptions): Codec => {
-  const codec = Schema.fromJsonString(Schema.toCodecJson(schema))
+  const codec = Schema.toCodecJson(schema)
   const encode = Schema.encodeUnknownSync(codec, options)
   const decode = Schema.decodeUnknownSync(codec, options)
   const encoder = new TextEncoder()
@@ -112,14 +113,14 @@ export const json = (schema: PlainSchema, options: SchemaAST.ParseOptions): Code
   return {
     encode: (value) => {
       try {
-        return Result.succeed(encoder.encode(encode(value)))
+        return Result.succeed(encoder.encode(jsonOf(encode(value))))
       } catch (error) {
         return Result.fail(explain(error))
       }
     },
     decode: (bytes) => {
       try {
-        return Result.succeed(decode(decoder.decode(bytes)))
+        return Result.succeed(decode(parseJson(decoder.decode(bytes))))
       } catch (error) {
         return Result.fail(explain(error))
       }

@@ -5,6 +5,7 @@
  * Names and literals come from schemas, which may be made of a peer's shapes: into the code they go as JSON, or not at all.
  */
 import { maxNesting, unfit } from "./ByteWriter.ts"
+import { jsonOf, parseJson } from "./jsonText.ts"
 import { mayBeEmpty, type Plan, sorted, type Test } from "./Plan.ts"
 import { type Decode, type Encode, has, isObject, pad, readRest, set, testOf, unpad } from "./planValues.ts"
 
@@ -21,7 +22,9 @@ const helpers = {
   unfit,
   has,
   isObject,
+  jsonOf,
   pad,
+  parseJson,
   readRest,
   set,
   unpad,
@@ -96,7 +99,7 @@ class Code {
       case "literal":
         return `if(${x}!==${this.literal(plan.value)})H.unfit("a literal");`
       case "json":
-        return `w.string(JSON.stringify(${this.constant(plan.via.encode)}(${x})));`
+        return `w.string(H.jsonOf(${this.constant(plan.via.encode)}(${x})));`
       case "via": {
         const encoded = this.variable()
         return `const ${encoded}=${this.constant(plan.via.encode)}(${x});${this.writeCall(plan.plan, encoded)}`
@@ -212,7 +215,7 @@ class Code {
       case "literal":
         return this.literal(plan.value)
       case "json":
-        return `${this.constant(plan.via.decode)}(JSON.parse(r.string()))`
+        return `${this.constant(plan.via.decode)}(H.parseJson(r.string()))`
       case "via":
         return `${this.constant(plan.via.decode)}(${this.value(plan.plan)})`
       case "up":

@@ -3,6 +3,7 @@
  * Pure.
  */
 import { maxNesting, Unfit, unfit } from "./ByteWriter.ts"
+import { jsonOf, parseJson } from "./jsonText.ts"
 import { type Plan, sorted } from "./Plan.ts"
 import { at, type Decode, type Encode, has, isObject, optionalOf, pad, readRest, set, testOf, unpad, within } from "./planValues.ts"
 
@@ -42,7 +43,7 @@ const writing = (plan: Plan, encoderOf: (plan: Plan) => Encode): Encode => {
     case "literal":
       return (_, value) => (value === plan.value ? undefined : unfit(JSON.stringify(String(plan.value))))
     case "json":
-      return (writer, value) => writer.string(JSON.stringify(plan.via.encode(value)))
+      return (writer, value) => writer.string(jsonOf(plan.via.encode(value)))
     case "via": {
       const encode = encoderOf(plan.plan)
       return (writer, value) => encode(writer, plan.via.encode(value))
@@ -158,7 +159,7 @@ const reading = (plan: Plan, decoderOf: (plan: Plan) => Decode): Decode => {
     case "literal":
       return () => plan.value
     case "json":
-      return (reader) => plan.via.decode(JSON.parse(reader.string()))
+      return (reader) => plan.via.decode(parseJson(reader.string()))
     case "via": {
       const decode = decoderOf(plan.plan)
       return (reader) => plan.via.decode(decode(reader))

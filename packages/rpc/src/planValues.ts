@@ -1,6 +1,7 @@
 /**
  * What all ways of running a plan share. Pure.
  */
+import { Cause, Schema, SchemaIssue } from "effect"
 import type { ByteReader } from "./ByteReader.ts"
 import { type ByteWriter, Unfit, unfit } from "./ByteWriter.ts"
 import type { FieldPlan, Test } from "./Plan.ts"
@@ -10,9 +11,17 @@ export type Encode = (writer: ByteWriter, value: unknown) => void
 /** Reads a value. Throws where the bytes are not one. */
 export type Decode = (reader: ByteReader) => unknown
 
+/** What an error says of a value: where Effect wraps what a schema found, or what broke in it, the one within. */
+export const messageOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  if (error instanceof RangeError && error.message.includes("call stack")) return "expected values that nest less deep"
+  if (SchemaIssue.isIssue(error.cause)) return new Schema.SchemaError(error.cause).message
+  return Cause.isCause(error.cause) ? messageOf(Cause.squash(error.cause)) : error.message
+}
+
 /** Tells where it was, on the way out. */
 export const at = (key: string | number, error: unknown): Unfit => {
-  const message = error instanceof Error ? error.message : String(error)
+  const message = messageOf(error)
   const [, what = message, path = ""] = /^([^]*)\n {2}at (\[[^\n]*)$/.exec(message) ?? []
   return new Unfit(`${what}\n  at [${JSON.stringify(key)}]${path}`)
 }

@@ -74,6 +74,13 @@ describe("Codec", () => {
       }
     })
 
+    it(`${name}: a void takes any value, and gives undefined, as over Effect's own RPC`, () => {
+      const codec = make(Schema.Void)
+      for (const value of [undefined, 5, "text", Symbol("a"), { a: 5 }]) {
+        expect(codec.decode(Result.getOrThrow(codec.encode(value)).slice())).toEqual(Result.succeed(undefined))
+      }
+    })
+
     it(`${name}: two values where one is due are refused, where they are told apart`, () => {
       const codec = make(Schema.Int)
       const one = Result.getOrThrow(codec.encode(1)).slice()

@@ -1,0 +1,55 @@
+/**
+ * JSON as text, within a bound for how deep values nest: what nests deeper would exhaust the stack of whoever walks through it. Pure.
+ */
+import { Unfit } from "./ByteWriter.ts"
+
+/** How deep arrays and objects may nest in JSON. */
+export const maxJsonNesting = 1024
+
+/** The place after a text that begins there, or the end of all. */
+const afterText = (json: string, start: number): number => {
+  for (let end = json.indexOf("\"", start + 1); end >= 0; end = json.indexOf("\"", end + 1)) {
+    let escapes = 0
+    while (json.charAt(end - 1 - escapes) === "\\") escapes++
+    if (escapes % 2 === 0) return end + 1
+  }
+  return json.length
+}
+
+/** Throws where arrays and objects nest too deep, and tells in which field. Looks no closer whether it is JSON. */
+const bound = (json: string): string => {
+  // So deep a value takes as many brackets that open it, and as many that close it.
+  if (json.length < 2 * maxJsonNesting) return json
+  let depth = 0
+  let field = ""
+  let text = ""
+  for (let at = 0; at < json.length; at++) {
+    switch (json.charAt(at)) {
+      case "\"": {
+        const end = afterText(json, at)
+        if (depth === 1) text = json.slice(at, end)
+        at = end - 1
+        break
+      }
+      case ":":
+        if (depth === 1) field = text
+        break
+      case "[":
+      case "{":
+        if (++depth > maxJsonNesting) {
+          throw new Unfit(`expected values nested at most ${maxJsonNesting} deep${field === "" ? "" : `\n  at [${field}]`}`)
+        }
+        break
+      case "]":
+      case "}":
+        depth--
+    }
+  }
+  return json
+}
+
+/** The value of a JSON text. Throws where it is none, or nests too deep. */
+export const parseJson = (text: string): unknown => JSON.parse(bound(text))
+
+/** The JSON text of a value. Throws where it has none, or nests too deep. */
+export const jsonOf = (value: unknown): string => bound(JSON.stringify(value))
