@@ -18,6 +18,8 @@ const fault = (what: string): void => say({ _tag: "Fault", what })
 const serverDomid = 1
 const clientDomid = 2
 const path = "data/bytes"
+/** Longer than any time without a server: that none came is never why a client gives up. */
+const timeout = "1 minute"
 
 let state: Standing["state"] = "left"
 let reasons: Array<string> = []
@@ -106,7 +108,7 @@ const serve = (written: string) =>
 
 const call = (heard: () => void) =>
   Effect.gen(function*() {
-    const places = yield* VchanRpcClient.make(Places, { domain: serverDomid, service: "places", reconnect: false })
+    const places = yield* VchanRpcClient.make(Places, { domain: serverDomid, service: "places", reconnect: false, timeout })
     yield* opened
     let from = 0
     const asking = Effect.suspend(() => {
@@ -146,7 +148,7 @@ const load = (written: string) =>
       }).pipe(Effect.repeat({ while: () => !hostless }))
     const bytes = lasting(
       "bytes",
-      (hear) => Effect.flatMap(Listener.connect({ domid: serverDomid, path }), (vchan) => exchange(vchan, written, hear))
+      (hear) => Effect.flatMap(Listener.connect({ domid: serverDomid, path, timeout }), (vchan) => exchange(vchan, written, hear))
     )
     return Effect.all([bytes, lasting("calls", call)], { concurrency: "unbounded" })
   })

@@ -5,16 +5,16 @@
  * |--|--|--|
  * | `req/any/<id>` | create: everybody | requests, where the service admits any domain |
  * | `req/<domid>/<id>` | create: that domain | requests, where the service admits the domains it names |
- * | `vchan/<domid>/<id>` | read: that domain | the answer: a vchan for this request |
+ * | `vchan/<domid>/<id>` | read: that domain | the answer: a vchan for this request, or the key `refused` with a word that says why not |
  *
- * A request is closed by its client, in the transaction that writes it, to all but the server: what an unprivileged domain creates is
- * owned by it, and the owner is the caller, whatever the value says. The request stays for as long as the connection does, and goes with its
- * owner's domain: so the server learns of that.
+ * A request is closed by its client, at once, to all but the server: what an unprivileged domain creates is owned by it, and the owner is the
+ * caller, whatever the value says. The request stays for as long as the connection does, and goes with its owner's domain: so the server
+ * learns of that. One that goes without an answer tells its client nothing but that nobody will answer it: the server ended, its successor
+ * began, or somebody removed the place where all may ask. The client then asks anew, under another name.
  */
-import { type DomId, type Permissions, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
-import { Effect } from "effect"
-import { isUnseen } from "./Advert.ts"
-import { transaction } from "./transaction.ts"
+import { type DomId, type Permission, type Permissions, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
+import { Effect, Option } from "effect"
+import { isUnseen, readKey } from "./Advert.ts"
 
 /** Where a service's directory is, for everybody: relative paths are in the server's own tree. */
 export const serviceDirectory = (server: DomId, path: string): string => path.startsWith("/") ? path : `/local/domain/${server}/${path}`
@@ -30,6 +30,34 @@ export const answersTo = (service: string, client: DomId): string => `${answersD
 
 export const answerPath = (service: string, client: DomId, id: string): string => `${answersTo(service, client)}/${id}`
 
+/** Where an answer says that it is none. */
+const refusedKey = (answer: string): string => `${answer}/refused`
+
+/** Why a server answers no vchan, by the word that says so. */
+const refusals = {
+  limit: "this domain has as many connections there as the server lets a domain have",
+  shortage: "the server is short of something that a connection takes, such as pages, ports or room in XenStore"
+} as const
+
+export type Refusal = keyof typeof refusals
+
+/** Why the server refused, for people, where it did. Its word is looked up and never shown. */
+export const readRefusal = (store: XenStoreAccess, answer: string): Effect.Effect<Option.Option<string>, XenStoreError> =>
+  Effect.map(
+    readKey(store, refusedKey(answer)),
+    Option.map((word) => word === "limit" || word === "shortage" ? refusals[word] : "the server gives no reason that is known here")
+  )
+
+/** Refuses: the answer is a word that the client may read. */
+export const writeRefusal = (
+  store: XenStoreAccess,
+  options: { readonly own: DomId; readonly client: DomId; readonly answer: string; readonly refusal: Refusal }
+): Effect.Effect<void, XenStoreError> => {
+  const { answer, client, own, refusal } = options
+  const key = refusedKey(answer)
+  return Effect.andThen(store.write(key, refusal), store.setPermissions(key, [...closed(own), { domid: client, access: "r" }]))
+}
+
 /** What is accepted as a request's name: it becomes part of the answer's path. */
 export const isRequestId = (id: string): boolean => /^[A-Za-z0-9_-]{1,8}$/.test(id)
 
@@ -37,7 +65,7 @@ export const isRequestId = (id: string): boolean => /^[A-Za-z0-9_-]{1,8}$/.test(
 export const crowded = 1000
 
 /** Nobody but the owner may do anything. */
-export const closed = (owner: DomId): Permissions => [{ domid: owner, access: "n" }]
+export const closed = (owner: DomId): readonly [Permission] => [{ domid: owner, access: "n" }]
 
 /** Makes a directory, or gives one that is there already these permissions. */
 export const makeDirectory = (store: XenStoreAccess, path: string, permissions: Permissions): Effect.Effect<void, XenStoreError> =>
@@ -57,7 +85,11 @@ const requestKeys = (service: string, client: DomId, id: string): ReadonlyArray<
     return [directory, `${directory}/${id}`]
   })
 
-/** Asks the server for a connection; undefined where there is no place in which this domain may ask. */
+/**
+ * Asks the server for a connection; undefined where there is no place in which this domain may ask.
+ *
+ * In no transaction: in a place for all, others could make each conflict for as long as they like.
+ */
 export const writeRequest = Effect.fnUntraced(function*(options: {
   readonly service: string
   readonly server: DomId
@@ -67,23 +99,25 @@ export const writeRequest = Effect.fnUntraced(function*(options: {
   const { client, id, server, service } = options
   const permissions: Permissions = [{ domid: client, access: "n" }, { domid: server, access: "b" }]
   const store = yield* XenStore
-  return yield* transaction(
-    store,
-    Effect.fnUntraced(function*(store) {
-      for (const [directory, key] of requestKeys(service, client, id)) {
-        // Looked for first: a privileged domain could write anywhere, and would leave a request where no server is.
-        const written = yield* store.getPermissions(directory).pipe(
-          Effect.andThen(store.write(key, "1")),
-          Effect.andThen(store.setPermissions(key, permissions)),
-          Effect.as(true),
-          Effect.catchIf(isUnseen, () => Effect.succeed(false))
-        )
-        if (written) return key
-      }
-      return undefined
-    })
-  )
+  for (const [directory, key] of requestKeys(service, client, id)) {
+    // Looked for first: a privileged domain could write anywhere, and would leave a request where no server is.
+    const written = yield* store.getPermissions(directory).pipe(
+      Effect.andThen(store.write(key, "1")),
+      Effect.andThen(store.setPermissions(key, permissions)),
+      Effect.as(true),
+      Effect.catchIf(isUnseen, () => Effect.succeed(false))
+    )
+    if (written) return key
+  }
+  return undefined
 })
+
+/** Whether a request is still there. Another domain's in its place is none. */
+export const isAsked = (store: XenStoreAccess, key: string, client: DomId): Effect.Effect<boolean, XenStoreError> =>
+  store.getPermissions(key).pipe(
+    Effect.map(([owner]) => owner.domid === client),
+    Effect.catchIf(isUnseen, () => Effect.succeed(false))
+  )
 
 /** Takes a request back, wherever it was written. */
 export const removeRequest = Effect.fnUntraced(function*(options: {

@@ -1,18 +1,28 @@
 /**
  * A client's way to a listening service: ask, wait for the answer, connect.
  *
- * Request and connection belong to the Scope. On its close the connection says goodbye first, then the request is removed.
+ * Request and connection belong to the Scope. On its close the connection says goodbye first, then the request is removed. Where none comes of
+ * a request it is removed at once.
  */
 import { type DomId, type EventChannel, type GrantTable, ownDomid, XenStore } from "@vchan/xen"
-import { type Duration, Effect, Option, type Scope } from "effect"
-import { answerPath, randomId, removeRequest, requestsDirectory, serviceDirectory, writeRequest } from "./Admission.ts"
-import { readKey } from "./Advert.ts"
+import { Data, type Duration, Effect, Option, Schedule, type Scope } from "effect"
+import {
+  answerPath,
+  isAsked,
+  randomId,
+  readRefusal,
+  removeRequest,
+  requestsDirectory,
+  serviceDirectory,
+  writeRequest
+} from "./Admission.ts"
 import { asVchanError, checkDomid } from "./asVchanError.ts"
+import type { Connection } from "./Connection.ts"
 import { attempt, watchServer } from "./Handshake.ts"
 import { inTime } from "./inTime.ts"
 import type { Vchan } from "./Vchan.ts"
-import { Refused, ServerAbsent, VchanError } from "./VchanError.ts"
-import { NotYet, untilItWorks } from "./Waiting.ts"
+import { Refused, VchanError } from "./VchanError.ts"
+import { keepIfItWorks, left, nobodyCame, NotYet, untilItWorks, waitFor } from "./Waiting.ts"
 
 /** Which service to connect to. */
 export interface ConnectOptions {
@@ -26,51 +36,71 @@ export interface ConnectOptions {
   readonly absent?: "wait" | "fail" | undefined
 }
 
+/** The request went before there was an answer. */
+class Unanswered extends Data.TaggedError("Unanswered") {}
+
+/** When to ask anew: at once, for a server that has a successor, but not as fast as somebody can remove requests. */
+const again = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("250 millis")])
+
 /**
  * Connects to a service in another domain.
  *
+ * A server that ends, or is killed, before it has answered is nobody's refusal: its successor is asked then, for as long as there is time.
+ *
  * Fails with `ServerAbsent` where the service is not there, or does not admit this domain: XenStore tells nobody which. Fails with `Refused`
- * where it turned this request down, and otherwise as the handshake does.
+ * where the server answered that it gives no connection, and otherwise as the handshake does.
  */
 export const connect = (options: ConnectOptions): Effect.Effect<Vchan, VchanError, GrantTable | EventChannel | XenStore | Scope.Scope> =>
   Effect.gen(function*() {
-    const { absent, domid, timeout } = options
+    const { absent, domid } = options
     yield* checkDomid(domid)
     const store = yield* XenStore
     const service = serviceDirectory(domid, options.path)
     const client = yield* ownDomid
-    const id = yield* randomId
-    const path = answerPath(service, client, id)
     const failed = asVchanError(domid, service)
-    const since = performance.now()
-    const waiting = { domid, path: service, timeout, since }
-    // Registered first: where the request is interrupted, nobody knows whether it was written.
-    yield* Effect.addFinalizer(() => inTime(removeRequest({ service, client, id })))
-    const key = yield* untilItWorks({
-      ...waiting,
-      watch: [requestsDirectory(service)],
-      attempt: Effect.gen(function*() {
-        const key = yield* Effect.mapError(writeRequest({ service, server: domid, client, id }), failed)
-        if (key !== undefined) return key
-        if (absent !== "fail") return yield* new NotYet({})
-        return yield* new VchanError({ domid, path: service, reason: new ServerAbsent({ waitedMillis: 0, client }) })
+    const wait = waitFor(options.timeout)
+
+    /** One request, until there is an answer to it or it is gone. */
+    const ask = Effect.gen(function*() {
+      const id = yield* randomId
+      const path = answerPath(service, client, id)
+      // Registered first: where the request is interrupted, nobody knows whether it was written.
+      yield* Effect.addFinalizer(() => inTime(removeRequest({ service, client, id })))
+      const key = yield* untilItWorks({
+        domid,
+        path: service,
+        wait,
+        watch: [requestsDirectory(service)],
+        attempt: Effect.gen(function*() {
+          const key = yield* Effect.mapError(writeRequest({ service, server: domid, client, id }), failed)
+          if (key !== undefined) return key
+          return yield* absent === "fail" ? nobodyCame(domid, service, Math.round(performance.now() - wait.since)) : new NotYet({})
+        })
       })
+      const unanswered = Effect.gen(function*() {
+        const [refusal, asked] = yield* Effect.all([readRefusal(store, path), isAsked(store, key, client)], { concurrency: 2 })
+        if (Option.isSome(refusal)) return yield* new VchanError({ domid, path: service, reason: new Refused({ detail: refusal.value }) })
+        return asked ? yield* new NotYet({}) : Option.none<Connection>()
+      }).pipe(Effect.mapError((error) => error._tag === "NotYet" ? error : failed(error)))
+      const connection = yield* untilItWorks({
+        domid,
+        path: service,
+        wait,
+        // Nothing around them: everybody who asks here may see that others do.
+        watch: [path, key],
+        attempt: attempt(domid, path).pipe(
+          Effect.map(Option.some),
+          // What is answered is for this request alone: where it cannot be had, its server is dead or about to end.
+          Effect.catchTag("NotYet", ({ refusal }) => refusal?.reason._tag === "NoSuchGrant" ? new NotYet({ refusal }) : unanswered)
+        )
+      })
+      return yield* Option.isSome(connection) ? Effect.succeed(connection.value) : new Unanswered()
     })
-    const turnedDown = Effect.gen(function*() {
-      if (Option.isSome(yield* Effect.mapError(readKey(store, key), failed))) return yield* new NotYet({})
-      const detail = "the server removed the request: has this domain too many connections there, or is the server short of something?"
-      return yield* new VchanError({ domid, path: service, reason: new Refused({ detail }) })
-    })
-    const connection = yield* untilItWorks({
-      ...waiting,
-      // Nothing around them: everybody who asks here may see that others do.
-      watch: [path, key],
-      attempt: Effect.catchTag(
-        attempt(domid, path),
-        "NotYet",
-        (notYet) => notYet.refusal === undefined ? turnedDown : Effect.fail(notYet)
-      )
-    })
+
+    const connection = yield* keepIfItWorks(ask).pipe(
+      Effect.retry({ while: (error) => error._tag === "Unanswered" && left(wait) > 0, schedule: again }),
+      Effect.catchTag("Unanswered", () => nobodyCame(domid, service, wait.allowed))
+    )
     yield* watchServer(connection)
     return connection
   }).pipe(Effect.mapError(asVchanError(options.domid, options.path)))

@@ -17,7 +17,7 @@ import { type Server, ServerEnd } from "./Server.ts"
 import { live, liveAt, SharedPage } from "./SharedPage.ts"
 import type { Vchan } from "./Vchan.ts"
 import { BadGeometry, PathTooLong, Refused, VchanError } from "./VchanError.ts"
-import { NotYet, untilItWorks } from "./Waiting.ts"
+import { NotYet, untilItWorks, waitFor } from "./Waiting.ts"
 
 type Xen = GrantTable | EventChannel | XenStore
 
@@ -132,7 +132,7 @@ export const client = (options: ClientOptions): Effect.Effect<Vchan, VchanError,
     const { domid, path, timeout } = options
     yield* checkDomid(domid)
     const watch = [Advert.eventChannelKey(path)]
-    const connection = yield* untilItWorks({ domid, path, timeout, watch, attempt: attempt(domid, path) })
+    const connection = yield* untilItWorks({ domid, path, wait: waitFor(timeout), watch, attempt: attempt(domid, path) })
     yield* watchServer(connection)
     return connection
   })

@@ -5,34 +5,25 @@
  * and a Scope of its own and ends with its handler. The peers are not trusted: what they create counts against their own quotas, and
  * a domain holds at most `maxPerDomain` connections. See Admission for the keys and who may do what with them.
  */
-import {
-  type DomId,
-  type EventChannel,
-  type GrantTable,
-  ownDomid,
-  type Permissions,
-  XenStore,
-  type XenStoreAccess,
-  type XenStoreError
-} from "@vchan/xen"
+import { type DomId, type EventChannel, type GrantTable, ownDomid, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
 import { Deferred, type Duration, Effect, FiberSet, Option, type Scope, Stream } from "effect"
 import {
   answerPath,
   answersTo,
   anybody,
-  closed,
   crowded,
   isRequestId,
-  makeDirectory,
+  type Refusal,
   requestsDirectory,
-  serviceDirectory
+  serviceDirectory,
+  writeRefusal
 } from "./Admission.ts"
 import { isRefusal, isUnseen, readmitInterval } from "./Advert.ts"
 import { announcementOf } from "./Announcement.ts"
 import { asVchanError } from "./asVchanError.ts"
-import { claim } from "./claim.ts"
 import { offer, ordersFor } from "./Handshake.ts"
 import { inTime } from "./inTime.ts"
+import { claim, open, type Place, placesFor } from "./ServiceDirectory.ts"
 import { transaction } from "./transaction.ts"
 import type { Vchan } from "./Vchan.ts"
 import { DomainGone, Replaced, VchanError } from "./VchanError.ts"
@@ -51,7 +42,7 @@ export interface ListenerOptions<R> {
   /** The least sizes in bytes of each connection's rings, at most 1 MiB; 256 KiB where nothing is said. */
   readonly leftMin?: number | undefined
   readonly rightMin?: number | undefined
-  /** How many connections one domain may hold; 16 where nothing is said. A request over it is removed. */
+  /** How many connections one domain may hold; 16 where nothing is said. Requests over it are refused. */
   readonly maxPerDomain?: number | undefined
   /** How long a client that asked may take to connect; 5 seconds where nothing is said. */
   readonly connectTimeout?: Duration.Input | undefined
@@ -70,15 +61,24 @@ export interface Listener {
 
 type Reason = VchanError["reason"]
 
-/** A request that was answered. */
-interface Answered {
+/** Who asks, and where. */
+interface Request {
+  readonly key: string
+  readonly place: Place
+  readonly id: string
   readonly owner: DomId
+}
+
+/** A request that was answered. */
+interface Answered extends Request {
   /** The request vanished, or the store did. */
   readonly gone: Deferred.Deferred<Reason>
-  /** Whether the request's vanishing says something about its domain: not after the directory around it was removed. */
+  /** Whether the request's vanishing says something about its domain: not after the place where all may ask was removed. */
   telling: boolean
   /** The connection is over, and the request could not be removed. */
   over: boolean
+  /** Not even rings could be offered. */
+  short: boolean
 }
 
 /**
@@ -102,23 +102,15 @@ export const make = <R>(
     const service = serviceDirectory(own, options.path)
     const requests = requestsDirectory(service)
     const answered = new Map<string, Answered>()
+    /** Those that were refused and are still there. */
+    const refused = new Map<string, Request>()
     const ending = yield* Deferred.make<VchanError>()
     const announcement = index === undefined ? undefined : announcementOf(own, index, service, clients)
-
-    const places = clients === "any"
-      ? [{ domid: undefined, name: anybody, permissions: [{ domid: own, access: "b" }] satisfies Permissions }]
-      : clients.map((domid) => ({
-        domid,
-        name: String(domid),
-        permissions: [...closed(own), { domid, access: "b" }] satisfies Permissions
-      }))
+    const places = new Map(placesFor(own, service, clients).map((place) => [place.name, place]))
+    const claimed = yield* Effect.mapError(claim({ service, own, places: [...places.values()], announcement }), failed)
+    const replaced = new VchanError({ domid: own, path: options.path, reason: new Replaced() })
+    const unlessReplaced = Effect.flatMap(claimed.isHeld, (held) => held ? Effect.void : Effect.fail(replaced))
     const admits = (domid: DomId) => domid !== own && (clients === "any" || clients.includes(domid))
-
-    const openPlaces = (store: XenStoreAccess) =>
-      Effect.forEach(places, ({ name, permissions }) => makeDirectory(store, `${requests}/${name}`, permissions), {
-        concurrency: "unbounded",
-        discard: true
-      })
 
     const heldBy = (domid: DomId): number => {
       let held = 0
@@ -127,12 +119,17 @@ export const make = <R>(
     }
 
     /** One connection, from the answer to the end of its handler. */
-    const serve = Effect.fnUntraced(function*(id: string, { gone, owner }: Answered) {
-      const { end } = yield* offer({ domid: owner, path: answerPath(service, owner, id), leftMin, rightMin, forC: false })
+    const serve = Effect.fnUntraced(function*(entry: Answered) {
+      const { gone, owner } = entry
+      const { end } = yield* offer({ domid: owner, path: answerOf(entry), leftMin, rightMin, forC: false }).pipe(
+        Effect.tapError(() => Effect.sync(() => void (entry.short = true)))
+      )
       yield* Effect.forkScoped(Effect.map(Deferred.await(gone), (reason) => end.end(reason)))
       const vchan = yield* Effect.timeoutOption(end.accept, connectTimeout)
       if (Option.isSome(vchan)) yield* handler(vchan.value)
     })
+
+    const answerOf = ({ id, owner }: Request) => answerPath(service, owner, id)
 
     /** A domain that holds no connection any more leaves no directory behind. */
     const tidy = (owner: DomId) =>
@@ -146,15 +143,25 @@ export const make = <R>(
         return Effect.ignore(tidied)
       })
 
-    const answer = Effect.fnUntraced(function*(key: string, place: string, id: string, owner: DomId) {
-      const entry: Answered = { owner, gone: yield* Deferred.make<Reason>(), telling: true, over: false }
+    const answer = Effect.fnUntraced(function*(request: Request) {
+      const { key, owner } = request
+      const entry: Answered = { ...request, gone: yield* Deferred.make<Reason>(), telling: true, over: false, short: false }
       answered.set(key, entry)
-      // A client that gave the server no right to remove its request keeps it, and it counts.
-      const settle = Effect.map(remove(key, place), (removed) => removed ? answered.delete(key) : entry.over = true)
+      const settle = Effect.gen(function*() {
+        if (entry.short) {
+          answered.delete(key)
+          yield* refuse(request, "shortage")
+        } else if ((yield* remove(request)) || Option.getOrUndefined(yield* ownerOf(key)) !== owner) {
+          answered.delete(key)
+        } else {
+          // A client that gave the server no right to remove its request keeps it, and it counts.
+          entry.over = true
+        }
+      })
       const cleanUp = Effect.map(inTime(Effect.andThen(settle, tidy(owner))), () => entry.over = true)
       yield* FiberSet.run(
         connections,
-        serve(id, entry).pipe(
+        serve(entry).pipe(
           Effect.scoped,
           Effect.catchCause((cause) => Effect.logDebug(`connection of domain ${owner} to ${service} ended`, cause)),
           Effect.ensuring(cleanUp)
@@ -162,60 +169,91 @@ export const make = <R>(
       )
     })
 
-    const vanished = Effect.fnUntraced(function*(key: string, place: string) {
+    /** Tells a client that it gets no connection. It reads that, and takes its request back: a domain has few such requests that stay. */
+    const refuse = Effect.fnUntraced(function*(request: Request, refusal: Refusal) {
+      const { key, owner } = request
+      refused.set(key, request)
+      const told = yield* Effect.isSuccess(writeRefusal(store, { own, client: owner, answer: answerOf(request), refusal }))
+      // It may have gone before it was known to be refused.
+      if (!told || !(yield* exists(store, key))) {
+        yield* forget(request)
+        return yield* remove(request)
+      }
+      const [oldest, ...others] = [...refused.values()].filter((other) => other.owner === owner)
+      if (oldest === undefined || others.length < maxPerDomain) return
+      yield* forget(oldest)
+      yield* remove(oldest)
+    })
+
+    /** Takes a refusal back. */
+    const forget = (request: Request) =>
+      Effect.suspend(() => {
+        refused.delete(request.key)
+        return Effect.andThen(Effect.ignore(store.remove(answerOf(request))), tidy(request.owner))
+      })
+
+    const vanished = Effect.fnUntraced(function*(key: string, place: Place) {
+      const refusal = refused.get(key)
+      if (refusal !== undefined) yield* forget(refusal)
       const entry = answered.get(key)
       if (entry === undefined) return
       if (entry.over) answered.delete(key)
       // Where everybody may ask, everybody may remove the whole directory: then the requests in it say nothing about their owners.
-      if (!(yield* exists(store, `${requests}/${place}`))) yield* reopen
+      if (!(yield* exists(store, place.path))) yield* reopen(place)
       if (entry.telling) yield* Deferred.succeed(entry.gone, new DomainGone())
     })
 
-    /** Makes the places anew that somebody removed. What their requests tell is void: they went for another reason. */
-    const reopen = Effect.suspend(() => {
-      for (const entry of answered.values()) entry.telling = false
-      return transaction(store, openPlaces)
-    })
+    /** Makes a place anew that somebody removed. In one for all, what becomes of the requests that were there tells nothing any more. */
+    const reopen = (place: Place) =>
+      Effect.suspend(() => {
+        if (place.name === anybody) { for (const entry of answered.values()) entry.telling = false }
+        return Effect.andThen(unlessReplaced, open(store, place))
+      })
 
     /** Removes a request; false where its client does not let the server. Such requests are not let fill the place where all may ask. */
-    const remove = Effect.fnUntraced(function*(key: string, place: string) {
+    const remove = Effect.fnUntraced(function*({ key, place }: Request) {
       const removed = yield* store.remove(key).pipe(Effect.as(true), Effect.orElseSucceed(() => false))
-      if (removed || place !== anybody) return removed
-      const ids = yield* Effect.orElseSucceed(store.directory(`${requests}/${place}`), () => [])
+      if (removed || place.name !== anybody) return removed
+      const ids = yield* Effect.orElseSucceed(store.directory(place.path), () => [])
       if (ids.join().length < crowded) return false
-      yield* Effect.ignore(Effect.andThen(store.remove(`${requests}/${place}`), reopen))
+      yield* Effect.ignore(Effect.andThen(store.remove(place.path), reopen(place)))
       return true
     })
 
-    const look = Effect.fnUntraced(function*(place: string, id: string) {
-      const key = `${requests}/${place}/${id}`
-      const permissions = yield* seen(store.getPermissions(key))
-      if (Option.isNone(permissions)) return yield* vanished(key, place)
-      const owner = permissions.value[0].domid
+    const ownerOf = (key: string) => Effect.map(seen(store.getPermissions(key)), Option.map(([{ domid }]) => domid))
+
+    const look = Effect.fnUntraced(function*(place: Place, id: string) {
+      const key = `${place.path}/${id}`
+      const asking = yield* ownerOf(key)
+      if (Option.isNone(asking)) return yield* vanished(key, place)
+      const owner = asking.value
       // A privileged client's key belongs to the directory's owner until the client has given it another.
-      if (owner === own || answered.has(key)) return
-      if (isRequestId(id) && admits(owner) && heldBy(owner) < maxPerDomain) return yield* answer(key, place, id, owner)
-      yield* remove(key, place)
+      if (owner === own || answered.has(key) || refused.has(key)) return
+      const request: Request = { key, place, id, owner }
+      if (!isRequestId(id) || !admits(owner)) return yield* remove(request)
+      yield* heldBy(owner) < maxPerDomain ? answer(request) : refuse(request, "limit")
     })
 
     const lookAtAll = Effect.gen(function*() {
-      if (!(yield* isHeld)) return yield* new VchanError({ domid: own, path: options.path, reason: new Replaced() })
-      const keys = new Set(answered.keys())
-      for (const { name } of places) {
-        const ids = yield* seen(store.directory(`${requests}/${name}`))
-        if (Option.isNone(ids)) yield* reopen
-        else for (const id of ids.value) keys.add(`${requests}/${name}/${id}`)
+      yield* unlessReplaced
+      const keys = new Set([...answered.keys(), ...refused.keys()])
+      for (const place of places.values()) {
+        const ids = yield* seen(store.directory(place.path))
+        if (Option.isNone(ids)) yield* reopen(place)
+        else for (const id of ids.value) keys.add(`${place.path}/${id}`)
       }
       yield* Effect.forEach(keys, changed, { discard: true })
     })
 
     const changed = (path: string): Effect.Effect<void, XenStoreError | VchanError, GrantTable | EventChannel | XenStore | R> => {
-      const [place, id] = path.slice(requests.length + 1).split("/")
-      return path.startsWith(`${requests}/`) && place !== undefined && id !== undefined ? look(place, id) : lookAtAll
+      const [name, id] = path.slice(requests.length + 1).split("/")
+      const place = path.startsWith(`${requests}/`) && name !== undefined ? places.get(name) : undefined
+      return place !== undefined && id !== undefined ? look(place, id) : lookAtAll
     }
 
-    const isHeld = yield* Effect.mapError(claim(service, own, places.map(({ name }) => name), openPlaces, announcement), failed)
     const connections = yield* FiberSet.make<void>()
+    // Before the connections end, for that may take long.
+    yield* Effect.addFinalizer(() => claimed.close)
     yield* store.watch(requests).pipe(
       Stream.runForEach((path) =>
         Effect.catchIf(
@@ -236,10 +274,7 @@ export const make = <R>(
     const readmit = Effect.suspend(() => {
       const known = new Set(Array.from(answered.values(), ({ owner }) => owner))
       const isUnknown = (domid: DomId | undefined) => domid !== undefined && !known.has(domid)
-      const directories = [
-        ...places.map(({ domid, name, permissions }) => ({ domid, path: `${requests}/${name}`, permissions })),
-        ...announcement?.places ?? []
-      ].filter(({ domid }) => isUnknown(domid))
+      const directories = [...places.values(), ...announcement?.places ?? []].filter(({ domid }) => isUnknown(domid))
       return Effect.forEach(directories, ({ path, permissions }) => Effect.ignore(store.setPermissions(path, permissions)), {
         discard: true
       })

@@ -47,7 +47,7 @@ export class BadAdvert extends Schema.TaggedError<BadAdvert>()("BadAdvert", {
   }
 }
 
-/** The server holds a client already, or refuses this domain. */
+/** The server holds a client already, or answered that it gives this domain no connection. */
 export class Refused extends Schema.TaggedError<Refused>()("Refused", {
   detail: Schema.String
 }) {

@@ -10,6 +10,28 @@ import { ServerAbsent, VchanError } from "./VchanError.ts"
 /** How long a client waits for its server where nothing else is said. */
 const defaultTimeout: Duration.Input = "5 seconds"
 
+/** A wait that has begun, of `allowed` milliseconds. */
+export interface Wait {
+  readonly since: number
+  readonly allowed: number
+}
+
+/** Begins to wait now. */
+export const waitFor = (timeout: Duration.Input | undefined): Wait => ({
+  since: performance.now(),
+  allowed: Duration.toMillis(timeout ?? defaultTimeout)
+})
+
+/** The milliseconds that are left to wait. */
+export const left = ({ allowed, since }: Wait): number => Math.max(0, since + allowed - performance.now())
+
+/** The end of a wait for nobody. */
+export const nobodyCame = (domid: DomId, path: string, waitedMillis: number): Effect.Effect<never, VchanError, XenStore> =>
+  ownDomid.pipe(
+    Effect.mapError(asVchanError(domid, path)),
+    Effect.flatMap((client) => Effect.fail(new VchanError({ domid, path, reason: new ServerAbsent({ waitedMillis, client }) })))
+  )
+
 /** Not every change is to be seen in the store: a port that another client held becomes free without a sign there. */
 const retryInterval = "250 millis"
 
@@ -18,20 +40,16 @@ export class NotYet extends Data.TaggedError("NotYet")<{ readonly refusal?: Vcha
 
 /**
  * Runs `attempt` at once, then at each change at or below one of `watch`, until it works. What failed attempts acquired is released at once.
- * The time counts from `since`, a moment of `performance.now()`, or from now where none is given.
  */
 export const untilItWorks = Effect.fnUntraced(function*<A, R>(options: {
   readonly domid: DomId
   readonly path: string
   readonly watch: ReadonlyArray<string>
-  readonly timeout: Duration.Input | undefined
-  readonly since?: number
+  readonly wait: Wait
   readonly attempt: Effect.Effect<A, VchanError | NotYet, R>
 }): Effect.fn.Return<A, VchanError, Exclude<R, Scope.Scope> | Scope.Scope | XenStore> {
-  const { domid, path } = options
+  const { domid, path, wait } = options
   const store = yield* XenStore
-  const allowed = Duration.toMillis(options.timeout ?? defaultTimeout)
-  const end = (options.since ?? performance.now()) + allowed
   let refusal: VchanError | undefined
   const attempt = keepIfItWorks(options.attempt).pipe(
     Effect.map(Option.some),
@@ -52,12 +70,10 @@ export const untilItWorks = Effect.fnUntraced(function*<A, R>(options: {
     Stream.filter(Option.isSome),
     Stream.runHead,
     Effect.map(Option.flatten),
-    Effect.timeoutOrElse({ duration: Math.max(0, end - performance.now()), orElse: () => Effect.succeedNone })
+    Effect.timeoutOrElse({ duration: left(wait), orElse: () => Effect.succeedNone })
   )
   if (Option.isSome(later)) return later.value
-  if (refusal !== undefined) return yield* refusal
-  const client = yield* Effect.mapError(ownDomid, asVchanError(domid, path))
-  return yield* new VchanError({ domid, path, reason: new ServerAbsent({ waitedMillis: allowed, client }) })
+  return yield* refusal ?? nobodyCame(domid, path, wait.allowed)
 })
 
 /** Hands what was acquired to the surrounding Scope where the effect succeeds, and releases it at once where not. */

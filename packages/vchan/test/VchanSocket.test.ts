@@ -184,7 +184,7 @@ describe("a vchan as a Socket", () => {
       assert.strictEqual(reason._tag, "SocketOpenError")
       if (reason._tag !== "SocketOpenError") return
       assert.strictEqual(reason.kind, "Timeout")
-      assert.include(String(reason.cause), "is it running, and does it admit this domain?")
+      assert.include(String(reason.cause), "is it running, and does it admit this domain, 5?")
     })))
 
   it.live("a write waits for a connection, and the next reader connects again", () =>
