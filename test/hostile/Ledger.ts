@@ -10,7 +10,7 @@ setFlagsFromString("--expose-gc")
 const collect: () => void = runInNewContext("gc")
 
 /** What this process holds: the heap, and what lies outside of it for its buffers, once all garbage is gone. In bytes. */
-export const held = (): number => {
+const held = (): number => {
   collect()
   // Buffers go after those who hold them.
   collect()
@@ -19,7 +19,7 @@ export const held = (): number => {
 }
 
 /** What compiled code and the collector's own books add, that are nobody's in particular. In bytes. */
-export const noise = 256 * 1024
+const noise = 256 * 1024
 
 /** Rounds of the event loop, ever. */
 const rounds = (): number => performance.nodeTiming.uvMetricsInfo.loopCount

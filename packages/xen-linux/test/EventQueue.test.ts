@@ -102,6 +102,26 @@ describe("EventQueue", () => {
       assert.deepStrictEqual(count, { looks: 1, arms: 1 })
     }))
 
+  it.live("a port that is rung for nothing without end is let be for longer and longer, and finds what comes in the end", () =>
+    Effect.gen(function*() {
+      const { directory } = yield* testHost()
+      const { left, right } = yield* pair(directory, 0)
+      const answers = { look: false, arm: false }
+      const { count, listener } = counted(answers)
+      left.listenUnsafe(listener)
+      for (let event = 0; event < 20_000; event++) {
+        right.notifyUnsafe()
+        yield* Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
+      }
+      assert.isAbove(count.looks, 200)
+      assert.isBelow(count.looks + count.arms, 4000)
+      const { looks } = count
+      answers.look = true
+      right.notifyUnsafe()
+      yield* until(() => count.looks > looks + 10)
+      answers.look = false
+    }))
+
   it.live("a port that its listener ends while it looks is touched no more", () =>
     Effect.gen(function*() {
       const { directory } = yield* testHost()

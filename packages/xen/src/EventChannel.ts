@@ -12,7 +12,8 @@ import type { EventChannelError } from "./XenError.ts"
  * What a port's owner does when rung. Both functions run on the JavaScript thread, outside any fiber, and must not throw.
  *
  * A backend calls `look` after each event, and for a short while after `expectUnsafe`, for as long as `look` finds work. Before it lets
- * the port sleep it calls `arm` once: from then on only an event wakes the port.
+ * the port sleep it calls `arm` once: from then on only an event wakes the port. Where hundreds of events in a row bring no work, it may let the port be
+ * for a moment, so that a peer that rings for nothing costs little.
  */
 export interface PortListener {
   /** Does the work there is; true when it found some. */

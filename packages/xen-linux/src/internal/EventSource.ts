@@ -7,6 +7,9 @@
  * it. So an idle process costs no CPU. After each look that found work, and at least every 100 microseconds, the loop gets its turn
  * (`setImmediate`), so promises, timers and other I/O go on under any traffic.
  *
+ * A peer may ring without end and for nothing. A port whose events brought no work many times in a row is left alone for a while before it is
+ * armed again, longer and longer, as the kernel does with spurious events (XSA-332): such a storm costs a few looks a second.
+ *
  * A source belongs to the Scope it was opened in, and owns its file. Nothing in here is allocated per event.
  */
 import type { Port, PortListener } from "@vchan/xen"
@@ -16,6 +19,12 @@ import type { Spin } from "./Spin.ts"
 
 /** For how long ports are looked at before the loop gets its turn, in milliseconds. */
 const longestTurn = 0.1
+
+/** How many events in a row a port may have for nothing. An honest peer that takes bytes one by one, of which many are awaited, rings so, too. */
+const patience = 256
+
+/** The longest time that a port is left alone, in milliseconds: the first is one, and each is twice as long as the one before. */
+const longestRest = 128
 
 /** Reads one file of events and keeps the ports that they are for. */
 export abstract class EventSource<P extends LocalPort> {
@@ -128,6 +137,7 @@ export abstract class EventSource<P extends LocalPort> {
       const { listener } = local
       if (listener.look()) {
         progress = true
+        local.vain = 0
         local.until = performance.now() + this.spin.window
       } else if (now >= local.until && local.awake) {
         this.sleep(local, listener)
@@ -139,10 +149,28 @@ export abstract class EventSource<P extends LocalPort> {
   /** The port sleeps, unless something came at the last moment. */
   private sleep(local: LocalPort, listener: PortListener): void {
     local.until = 0
-    const stays = local.unmask() || listener.arm()
+    if (local.vain > patience && !local.rested) return this.rest(local)
+    local.rested = false
+    const rung = local.unmask()
+    if (rung) local.vain++
+    const stays = rung || listener.arm()
     if (!local.awake) return
     // Whoever expects something since then has not been asked to arm.
     if (stays || local.until > 0) return local.mask()
+    this.leave(local)
+  }
+
+  /** The port stays masked: what comes meanwhile is found afterwards. */
+  private rest(local: LocalPort): void {
+    const millis = Math.min(2 ** (local.vain - patience - 1), longestRest)
+    local.rested = true
+    clearTimeout(local.timer)
+    local.timer = setTimeout(() => this.wake(local), millis)
+    this.leave(local)
+  }
+
+  /** Nobody looks at the port any more until it is woken. */
+  private leave(local: LocalPort): void {
     this.remove(local)
     if (this.awake.length > 0) return
     this.spin.missed()
@@ -166,6 +194,11 @@ export abstract class LocalPort implements Port {
   awake = false
   /** Until when the port stays awake though nothing happens. */
   until = 0
+  /** The events since there was work. */
+  vain = 0
+  /** The port was left alone for a while, and has not been armed since. */
+  rested = false
+  timer: NodeJS.Timeout | undefined = undefined
   /** An event came before the listener. */
   protected rung = false
   protected closed = false
@@ -184,6 +217,7 @@ export abstract class LocalPort implements Port {
 
   /** An event came. */
   ring(): void {
+    this.vain++
     if (this.listener === undefined) this.rung = true
     else this.source.wake(this)
   }
@@ -203,5 +237,6 @@ export abstract class LocalPort implements Port {
   close(): void {
     this.closed = true
     this.listener = undefined
+    clearTimeout(this.timer)
   }
 }
