@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Caller, Discovery, relativeServicePath, servicePath, VchanProtocol, VchanRpcClient, VchanRpcServer } from "@vchan/rpc"
 import { Listener, type Vchan } from "@vchan/vchan"
-import { type Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, Queue, Schedule, Schema, Scope, Stream } from "effect"
+import { type Cause, Deferred, type Duration, Effect, Exit, Fiber, Layer, Logger, Queue, Schedule, Schema, Scope, Stream } from "effect"
 import { Rpc, RpcClient, RpcGroup, RpcMiddleware, RpcSerialization, RpcServer } from "effect/rpc"
 import { type Backend, domidsOf, enter, until } from "./Backend.ts"
 
@@ -87,10 +87,10 @@ export const effectRpc = (backend: Backend): void => {
   })
 
   for (const [name, serialization] of Object.entries(serializations)) {
-    const server = (log: Log) =>
+    const server = (log: Log, grace: Duration.Input = "100 millis") =>
       RpcServer.layer(Group, { disableFatalDefects: true }).pipe(
         Layer.provide([handlers(log), guard]),
-        Layer.provide(VchanProtocol.layerServer({ service, clients: "any", grace: "100 millis" })),
+        Layer.provide(VchanProtocol.layerServer({ service, clients: "any", grace })),
         Layer.provide([serialization, Logger.layer([])])
       )
 
@@ -230,6 +230,38 @@ export const effectRpc = (backend: Backend): void => {
           yield* until("all were read", () => log.notes.length === 1)
           yield* closeServer
         }).pipe(Effect.scoped))
+
+      it.live.skipIf(name !== "ndjson")(
+        "a client that comes while the server ends waits for the next one, or is told at once",
+        () =>
+          Effect.gen(function*() {
+            const host = yield* backend.host()
+            yield* Effect.addFinalizer(() => host.assertReleased)
+            const [one, two] = yield* Effect.all([enter(host, ids.one), enter(host, ids.two)])
+            const log: Log = { running: 0, notes: [] }
+            const serving = yield* leased(Effect.provideContext(Layer.build(server(log, "1 hour")), one))
+            const connect = (absent: "wait" | "fail") =>
+              Effect.provideContext(Listener.connect({ domid: ids.one, path: servicePath(ids.one, service), absent }), two)
+            const stubborn = yield* leased(connect("wait"))
+            const request = (tag: string, id: number, payload: unknown) =>
+              stubborn.it.write(text(`${JSON.stringify({ _tag: "Request", id: String(id), tag, payload, headers: [] })}\n`))
+            for (let id = 0; id < 10; id++) yield* request("Say", id, { text: "x".repeat(100_000) })
+            yield* request("Note", 10, { text: "read" })
+            yield* until("all were read", () => log.notes.length === 1)
+            const closing = yield* Effect.forkChild(serving.close)
+            const told = yield* Effect.flip(Effect.repeat(Effect.scoped(connect("fail")), { times: 1000 }))
+            assert.strictEqual(told.reason._tag, "ServerAbsent")
+            const waiting = yield* Effect.forkChild(
+              Effect.flatMap(client, (it) => it.Say({ text: "next" })).pipe(Effect.provideContext(two))
+            )
+            yield* Effect.sleep("20 millis")
+            assert.deepStrictEqual([closing.pollUnsafe(), waiting.pollUnsafe()], [undefined, undefined])
+            yield* stubborn.close
+            yield* Fiber.join(closing)
+            yield* Effect.provideContext(Layer.build(server(log)), one)
+            assert.strictEqual(yield* Fiber.join(waiting), "next")
+          }).pipe(Effect.scoped)
+      )
 
       it.live("a client of the other kind, at either server, gets a typed failure", () =>
         Effect.gen(function*() {

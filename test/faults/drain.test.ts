@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { VchanRpcClient } from "@vchan/rpc"
+import { servicePath, VchanRpcClient } from "@vchan/rpc"
+import { Listener } from "@vchan/vchan"
 import { EmulatedXen } from "@vchan/xen-linux"
-import { Deferred, Effect, Fiber, Stream } from "effect"
-import { Lasting } from "./contract.ts"
-import { startClient, startGuest, startHost, untilReleased } from "./processes.ts"
+import { Deferred, Effect, Fiber, Schedule, Stream } from "effect"
+import { Lasting, Restarting } from "./contract.ts"
+import { startClient, startGuest, startHost, startRestarting, untilReleased } from "./processes.ts"
 
 const ownDomid = 77
 
@@ -39,6 +40,31 @@ describe("SIGTERM of a guest in the middle of a call", () => {
       yield* client.told("Hang failed: Interrupted")
       yield* guest.told("Hang interrupted")
       yield* client.kill("SIGTERM")
+      yield* untilReleased(directory, 0)
+    }))
+  it.live("lets clients that come meanwhile wait for the next guest, or tells them at once, and fails none of their calls", () =>
+    Effect.gen(function*() {
+      const { directory } = yield* startHost
+      const domain = 5
+      const first = yield* startRestarting(directory, domain)
+      yield* Effect.gen(function*() {
+        const old = yield* VchanRpcClient.make(Restarting, { domain, service: "restarting" })
+        const hanging = yield* Effect.forkChild(old.Hang(), { startImmediately: true })
+        assert.strictEqual(yield* old.Get({ key: 1 }), 1)
+        yield* first.signal("SIGTERM")
+        const connect = Listener.connect({ domid: domain, path: servicePath(domain, "restarting"), absent: "fail" })
+        const told = yield* Effect.flip(Effect.repeat(Effect.scoped(connect), Schedule.spaced("1 millis")))
+        assert.strictEqual(told.reason._tag, "ServerAbsent")
+        const late = VchanRpcClient.make(Restarting, { domain, service: "restarting", timeout: "10 seconds" })
+        const calling = yield* Effect.forkChild(Effect.flatMap(late, (it) => Effect.all([it.Get({ key: 2 }), it.Add({ key: 3 })])))
+        yield* Effect.sleep("50 millis")
+        assert.isUndefined(calling.pollUnsafe())
+        yield* Fiber.interrupt(hanging)
+        yield* first.kill("SIGTERM")
+        const second = yield* startRestarting(directory, domain)
+        assert.deepStrictEqual(yield* Fiber.join(calling), [2, 3])
+        yield* second.kill("SIGTERM")
+      }).pipe(Effect.scoped, Effect.provide(EmulatedXen.layer({ directory, domid: ownDomid })))
       yield* untilReleased(directory, 0)
     }))
 })

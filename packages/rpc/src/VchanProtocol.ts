@@ -71,14 +71,15 @@ export const layerServer = (
       const { clients, grace = "5 seconds", maxPerDomain, service } = options
       const scope = yield* Effect.scope
       const connections = yield* Scope.fork(scope)
-      const protocol = yield* VchanSocketServer.make({ path: relativeServicePath(service), clients, maxPerDomain }).pipe(
-        Effect.flatMap((server) =>
-          Effect.provideService(RpcServer.makeProtocolSocketServer, SocketServer.SocketServer, withCaller(server))
-        ),
+      const path = relativeServicePath(service)
+      const server = yield* Scope.provide(VchanSocketServer.make({ path, clients, maxPerDomain }), connections)
+      const protocol = yield* RpcServer.makeProtocolSocketServer.pipe(
+        Effect.provideService(SocketServer.SocketServer, withCaller(server)),
         Scope.provide(connections)
       )
       // Effect's server, when it is to end, stops to run and then waits until its last answer is taken, for however long that is.
-      const close = Effect.forkIn(Effect.delay(Scope.close(connections, Exit.void), grace), scope)
+      const end = Effect.andThen(server.close, Effect.delay(Scope.close(connections, Exit.void), grace))
+      const close = Effect.forkIn(end, scope)
       return { ...protocol, run: (f) => Effect.ensuring(protocol.run(f), close) }
     })
   )

@@ -1,12 +1,12 @@
 /**
  * A service for many clients in many domains: each that asks, and is admitted, gets a vchan of its own.
  *
- * The listener belongs to its Scope: on its close all connections end and the service's directory is removed. Each connection runs in a fiber
+ * The listener belongs to its Scope: on its close no more clients can ask, all connections end, and the service's directory is removed. Each connection runs in a fiber
  * and a Scope of its own and ends with its handler. The peers are not trusted: what they create counts against their own quotas, and
  * a domain holds at most `maxPerDomain` connections. See Admission for the keys and who may do what with them.
  */
 import { type DomId, type EventChannel, type GrantTable, ownDomid, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
-import { Deferred, type Duration, Effect, FiberSet, Option, type Scope, Stream } from "effect"
+import { Deferred, type Duration, Effect, Fiber, FiberSet, Option, type Scope, Stream } from "effect"
 import {
   answerPath,
   answersTo,
@@ -57,6 +57,8 @@ export interface Listener {
    * has the service's place: `Replaced`, which ends all connections of this one.
    */
   readonly ended: Effect.Effect<VchanError>
+  /** Takes no more clients, for good: they wait for the next listener. The connections go on. Done where the Scope closes, too. */
+  readonly close: Effect.Effect<void>
 }
 
 type Reason = VchanError["reason"]
@@ -252,9 +254,7 @@ export const make = <R>(
     }
 
     const connections = yield* FiberSet.make<void>()
-    // Before the connections end, for that may take long.
-    yield* Effect.addFinalizer(() => claimed.close)
-    yield* store.watch(requests).pipe(
+    const watching = yield* store.watch(requests).pipe(
       Stream.runForEach((path) =>
         Effect.catchIf(
           changed(path),
@@ -280,10 +280,12 @@ export const make = <R>(
       })
     })
     if (clients !== "any") {
-      const over = Deferred.await(ending)
-      yield* readmit.pipe(Effect.delay(readmitInterval), Effect.forever, Effect.raceFirst(over), Effect.forkScoped)
+      yield* readmit.pipe(Effect.delay(readmitInterval), Effect.forever, Effect.raceFirst(Fiber.await(watching)), Effect.forkScoped)
     }
-    return { ended: Deferred.await(ending) }
+    const close = Effect.andThen(Fiber.interrupt(watching), claimed.close)
+    // Before the connections end, for that may take long.
+    yield* Effect.addFinalizer(() => close)
+    return { ended: Deferred.await(ending), close }
   }).pipe(Effect.mapError(asVchanError(0, options.path)))
 
 const seen = <A>(effect: Effect.Effect<A, XenStoreError>): Effect.Effect<Option.Option<A>, XenStoreError> =>

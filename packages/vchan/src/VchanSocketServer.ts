@@ -28,6 +28,9 @@ export const CurrentVchan: Context.Reference<Vchan> = Context.Reference<Vchan>("
   }
 })
 
+/** A `SocketServer` that can be closed to new clients. */
+export type Server = SocketServer.SocketServer["Service"] & Pick<Listener.Listener, "close">
+
 interface Accepted {
   readonly vchan: Vchan
   /** A handler has it. */
@@ -46,7 +49,7 @@ const isClose = (error: unknown): boolean => Socket.isSocketError(error) && erro
  */
 export const make = (
   options: Options
-): Effect.Effect<SocketServer.SocketServer["Service"], VchanError, GrantTable | EventChannel | XenStore | Scope.Scope> =>
+): Effect.Effect<Server, VchanError, GrantTable | EventChannel | XenStore | Scope.Scope> =>
   Effect.gen(function*() {
     const accepted = yield* Queue.unbounded<Accepted>()
     const handler = Effect.fnUntraced(function*(vchan: Vchan) {
@@ -64,8 +67,9 @@ export const make = (
       const reason = new SocketServer.SocketServerUnknownError({ cause })
       return Effect.fail(new SocketServer.SocketServerError({ reason }))
     })
-    return SocketServer.SocketServer.of({
+    return {
       address,
+      close: listener.close,
       run: Effect.fnUntraced(function*<R, E, _>(handle: (socket: Socket.Socket) => Effect.Effect<_, E, R>) {
         const context = yield* Effect.context<R>()
         const serve = (connection: Accepted) => {
@@ -94,7 +98,7 @@ export const make = (
           Effect.scoped
         )
       })
-    })
+    }
   })
 
 /** The `SocketServer` of a listener, for as long as the Layer lives. */
