@@ -9,7 +9,7 @@ export default defineConfig({
     // Many tests wait for processes that they started, which compile less with a cache.
     maxWorkers: "100%",
     env: { NODE_COMPILE_CACHE: fileURLToPath(new URL("node_modules/.cache/node", import.meta.url)) },
-    testTimeout: 30_000,
-    hookTimeout: 30_000
+    testTimeout: 120_000,
+    hookTimeout: 120_000
   }
 })

@@ -55,7 +55,7 @@ describe("npm start", () => {
       expect(marked(mark)).toEqual([])
       expect(directoryIn(printed)).toMatch(/^\/dev\/shm\/vchan-demo-/)
       expect(fs.existsSync(directoryIn(printed))).toBe(false)
-    }).pipe(Effect.scoped, Effect.timeout("25 seconds"), Effect.provide(NodeServices.layer)))
+    }).pipe(Effect.scoped, Effect.timeout("100 seconds"), Effect.provide(NodeServices.layer)))
 
   it.live("leaves nothing behind on Ctrl-C", () =>
     Effect.gen(function*() {
@@ -75,5 +75,5 @@ describe("npm start", () => {
       expect(marked(mark)).toEqual([])
       expect(directoryIn(seen)).not.toBe("")
       expect(fs.existsSync(directoryIn(seen))).toBe(false)
-    }).pipe(Effect.scoped, Effect.timeout("25 seconds"), Effect.provide(NodeServices.layer)))
+    }).pipe(Effect.scoped, Effect.timeout("100 seconds"), Effect.provide(NodeServices.layer)))
 })

@@ -183,7 +183,7 @@ describe("a copy to a served directory", () => {
     }).pipe(Effect.scoped))
 })
 
-describe("the example", { timeout: 90_000 }, () => {
+describe("the example", () => {
   const file = (name: string): string => `${import.meta.dirname}/${name}.ts`
 
   const hosted = Effect.gen(function*() {
@@ -195,7 +195,7 @@ describe("the example", { timeout: 90_000 }, () => {
     return { host, hear }
   })
 
-  const bounded = <A, E, R>(test: Effect.Effect<A, E, R>) => test.pipe(Effect.timeout("80 seconds"), Effect.provide(NodeServices.layer))
+  const bounded = <A, E, R>(test: Effect.Effect<A, E, R>) => test.pipe(Effect.timeout("100 seconds"), Effect.provide(NodeServices.layer))
 
   it.live("copies, is killed on the way, copies the rest, and copies it back", () =>
     bounded(Effect.scoped(Effect.gen(function*() {

@@ -46,7 +46,7 @@ const client = (url: string, token: string) =>
   ).pipe(Effect.flatMap((protocol) => Effect.provideContext(RpcClient.make(Primes), protocol)))
 
 const bounded = <A, E>(test: Effect.Effect<A, E, NodeServices.NodeServices>) =>
-  test.pipe(Effect.timeout("80 seconds"), Effect.provide(NodeServices.layer))
+  test.pipe(Effect.timeout("100 seconds"), Effect.provide(NodeServices.layer))
 
 const tries = Effect.fnUntraced(function*(primes: RpcClient.FromGroup<typeof Primes, unknown>) {
   assert.deepStrictEqual(yield* primes.Factor({ n: 5040 }), [2, 2, 2, 2, 3, 3, 5, 7])
@@ -54,7 +54,7 @@ const tries = Effect.fnUntraced(function*(primes: RpcClient.FromGroup<typeof Pri
   assert.deepStrictEqual(yield* Stream.runCollect(primes.Between({ from: 1000, to: 1020 })), [1009, 1013, 1019])
 })
 
-describe("the primes' handlers", { timeout: 90_000 }, () => {
+describe("the primes' handlers", () => {
   it.effect("are served over a vchan", () =>
     VchanRpcTest.makeClient(Primes).pipe(Effect.flatMap(tries), Effect.scoped, Effect.provide(PrimesHandlers)))
 
@@ -84,7 +84,7 @@ describe("the primes' handlers", { timeout: 90_000 }, () => {
   )
 })
 
-describe("the gateway", { timeout: 90_000 }, () => {
+describe("the gateway", () => {
   it.live("lets a client outside call a guest", () =>
     bounded(Effect.scoped(Effect.gen(function*() {
       const { env: { GATEWAY_PORT, GATEWAY_URL }, hear, host } = yield* world()

@@ -80,7 +80,7 @@ describe("the store", () => {
     }).pipe(Effect.scoped, stored))
 })
 
-describe("the example", { timeout: 90_000 }, () => {
+describe("the example", () => {
   const file = (name: string): string => `${import.meta.dirname}/${name}.ts`
 
   const world = Effect.gen(function*() {
@@ -92,7 +92,7 @@ describe("the example", { timeout: 90_000 }, () => {
     return { host, hear }
   })
 
-  const bounded = <A, E, R>(test: Effect.Effect<A, E, R>) => test.pipe(Effect.timeout("80 seconds"), Effect.provide(NodeServices.layer))
+  const bounded = <A, E, R>(test: Effect.Effect<A, E, R>) => test.pipe(Effect.timeout("100 seconds"), Effect.provide(NodeServices.layer))
 
   it.live("shows a watch, and who may do what", () =>
     bounded(Effect.scoped(Effect.gen(function*() {

@@ -41,7 +41,7 @@ const cluster = Effect.fnUntraced(function*() {
   yield* Effect.forEach(runners, (runner) => runner.told("runs"))
   const asked = yield* Effect.forEach(
     domids,
-    (domain) => Effect.provideContext(VchanRpcClient.make(Ask, { domain, service: "ask", timeout: "20 seconds" }), zero)
+    (domain) => Effect.provideContext(VchanRpcClient.make(Ask, { domain, service: "ask", timeout: "60 seconds" }), zero)
   )
   return { runners, asked, run, kept }
 })
@@ -60,7 +60,7 @@ const spread = (ask: Asked, over: number) =>
     Effect.timeout("60 seconds")
   )
 
-describe("a cluster of three runners in three domains", { timeout: 120_000 }, () => {
+describe("a cluster of three runners in three domains", () => {
   it.live("gives each entity one place, sends it what any runner sends, and moves it when its domain dies", () =>
     Effect.gen(function*() {
       const { asked: [one, two, three], runners: [, , last] } = yield* cluster()
@@ -85,7 +85,7 @@ describe("a cluster of three runners in three domains", { timeout: 120_000 }, ()
       const moved = yield* spread(one, 2)
       assert.notInclude(moved, 3)
       assert.deepStrictEqual(yield* placesSeenBy(two), moved)
-    }).pipe(Effect.scoped, Effect.timeout("110 seconds")))
+    }).pipe(Effect.scoped, Effect.timeout("100 seconds")))
 
   it.live("handles a message that is kept once, though the domain that had it is killed, and tells what came of it ever after", () =>
     Effect.gen(function*() {
@@ -112,5 +112,5 @@ describe("a cluster of three runners in three domains", { timeout: 120_000 }, ()
       assert.deepStrictEqual(repeated, kept)
       assert.strictEqual(done.length, entities.length)
       assert.strictEqual(begun.length, entities.length + stuck.length)
-    }).pipe(Effect.scoped, Effect.timeout("110 seconds")))
+    }).pipe(Effect.scoped, Effect.timeout("100 seconds")))
 })

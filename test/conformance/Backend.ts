@@ -52,6 +52,6 @@ export const enter = (host: Host, domid: DomId): Effect.Effect<Context.Context<X
 export const until = (what: string, condition: () => boolean): Effect.Effect<void> =>
   Effect.sync(condition).pipe(
     Effect.repeat({ until: (held) => held, schedule: Schedule.spaced("2 millis") }),
-    Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.die(new Error(`it never came: ${what}`)) }),
+    Effect.timeoutOrElse({ duration: "60 seconds", orElse: () => Effect.die(new Error(`it never came: ${what}`)) }),
     Effect.asVoid
   )

@@ -2,9 +2,9 @@
  * The backends that need no Xen.
  */
 import { type DomId, MemoryXen } from "@vchan/xen"
-import { EmulatedXen, HostServer } from "@vchan/xen-linux"
+import { EmulatedXen } from "@vchan/xen-linux"
 import { Effect, Schedule } from "effect"
-import * as fs from "node:fs"
+import { testHost } from "../../packages/xen-linux/test/testHost.ts"
 import type { Backend } from "./Backend.ts"
 
 export const memory: Backend = {
@@ -15,11 +15,8 @@ export const memory: Backend = {
 /** An emulated host in this process, which tells where it is and what it holds. */
 export const emulatedHost = (limits?: Parameters<Backend["host"]>[0]) =>
   Effect.gen(function*() {
-    const directory = yield* Effect.acquireRelease(
-      Effect.sync(() => fs.mkdtempSync("/dev/shm/vchan-test-")),
-      (path) => Effect.sync(() => fs.rmSync(path, { recursive: true }))
-    )
-    const host = yield* Effect.orDie(HostServer.make({ directory, limits: { ...limits } }))
+    const host = yield* Effect.orDie(testHost({ limits: { ...limits } }))
+    const { directory } = host
     return {
       directory,
       status: host.status,
@@ -32,7 +29,7 @@ export const emulatedHost = (limits?: Parameters<Backend["host"]>[0]) =>
         if (Object.values(held).some((count) => count > 0)) {
           yield* Effect.fail(new Error(`still held on the host: ${JSON.stringify(held)}`))
         }
-      }).pipe(Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 400 }), Effect.orDie)
+      }).pipe(Effect.retry({ schedule: Schedule.spaced("5 millis"), times: 12_000 }), Effect.orDie)
     }
   })
 /** The emulated host, with all its domains in this process: each still has its own sockets, mappings and FIFO. */

@@ -34,7 +34,7 @@ const mappedFrom = (directory: string, maps: string): number =>
   }, 0)
 
 const bounded = <A, E>(what: () => string, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.timeoutOrElse(effect, { duration: "15 seconds", orElse: () => Effect.die(new Error(`it never came: ${what()}`)) })
+  Effect.timeoutOrElse(effect, { duration: "60 seconds", orElse: () => Effect.die(new Error(`it never came: ${what()}`)) })
 
 /** Looks again and again, in bounded time, until what is seen is as wanted. */
 export const until = <A, E>(what: string, look: Effect.Effect<A, E>, wanted: (seen: A) => boolean): Effect.Effect<A, E> => {

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { HostControl } from "@vchan/xen-linux"
 import { Effect } from "effect"
 import * as fs from "node:fs"
-import { startClient, startGuest, startHost, untilReleased, untilStatus } from "./processes.ts"
+import { startClient, startGuest, startHost, untilHolds, untilReleased } from "./processes.ts"
 
 describe("kill -9", () => {
   it.live("of a guest in the middle of a call and of a stream fails both with PeerGone, and leaves nothing on the host", () =>
@@ -31,7 +31,7 @@ describe("kill -9", () => {
       yield* client.kill()
       yield* guest.told("Hang interrupted")
       yield* guest.told("Numbers ended")
-      yield* untilStatus(directory, before)
+      yield* untilHolds(directory, before)
       yield* startClient(directory, guest.domid)
     }))
 

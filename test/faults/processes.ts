@@ -1,11 +1,11 @@
 /**
  * Processes for tests of faults: a host, guests and clients, each killed when its Scope ends at the latest.
  */
-import { HostControl, type HostStatus } from "@vchan/xen-linux"
-import { Effect, Schedule, type Scope } from "effect"
+import type { HostStatus } from "@vchan/xen-linux"
+import { Effect, type Scope } from "effect"
 import { type ChildProcess, fork } from "node:child_process"
-import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
+import { temporaryDirectory, untilStatus } from "../../packages/xen-linux/test/testHost.ts"
 import { until } from "../conformance/Backend.ts"
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url))
@@ -57,10 +57,7 @@ export const start = Effect.fnUntraced(function*(
 
 /** A host as `vchan host` runs it, in a directory that goes with the Scope. */
 export const startHost: Effect.Effect<Child & { readonly directory: string }, never, Scope.Scope> = Effect.gen(function*() {
-  const directory = yield* Effect.acquireRelease(
-    Effect.sync(() => fs.mkdtempSync("/dev/shm/vchan-test-")),
-    (path) => Effect.sync(() => fs.rmSync(path, { recursive: true }))
-  )
+  const directory = yield* temporaryDirectory
   const child = yield* start(directory, here("../../packages/cli/bin/vchan.js"), ["host", "--directory", directory])
   yield* child.told("emulated host runs")
   return { ...child, directory }
@@ -88,20 +85,14 @@ export const startClient = Effect.fnUntraced(function*(directory: string, domid:
 })
 
 /** Waits, in bounded time, until the host holds nothing for these many domains (domain 0 apart) but what they start with. */
-export const untilReleased = (directory: string, domains: number): Effect.Effect<void> =>
-  untilHolds(
+export const untilReleased = (directory: string, domains: number): Effect.Effect<HostStatus> =>
+  untilStatus(
     directory,
+    `nothing is held for ${domains} domains`,
     ({ grants, mappings, ports, processes, transactions, ...status }) =>
       status.domains.length === domains + 1 && processes === domains && grants + mappings + ports + transactions === 0
   )
 
 /** Waits, in bounded time, until the host holds exactly as much again. */
-export const untilStatus = (directory: string, wanted: HostStatus): Effect.Effect<void> =>
-  untilHolds(directory, (status) => JSON.stringify(status) === JSON.stringify(wanted))
-
-const untilHolds = (directory: string, wanted: (status: HostStatus) => boolean): Effect.Effect<void> =>
-  HostControl.status({ directory }).pipe(
-    Effect.flatMap((status) => wanted(status) ? Effect.void : Effect.fail(`still held: ${JSON.stringify(status)}`)),
-    Effect.retry({ schedule: Schedule.spaced("10 millis"), times: 500 }),
-    Effect.orDie
-  )
+export const untilHolds = (directory: string, wanted: HostStatus): Effect.Effect<HostStatus> =>
+  untilStatus(directory, `as much is held as ${JSON.stringify(wanted)}`, (status) => JSON.stringify(status) === JSON.stringify(wanted))

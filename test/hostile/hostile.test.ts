@@ -21,7 +21,7 @@ describe("whatever a hostile peer does, it hurts nobody but itself", () => {
         yield* Console.log(line(scenario, seed, outcome))
         assert.isUndefined(finding(scenario, outcome))
         assert.isAbove(outcome.cases, 0)
-      }), 60_000)
+      }))
   }
 
   afterAll(() => keepFigures(outcomes))

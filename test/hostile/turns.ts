@@ -13,7 +13,7 @@ export const turns = (count: number): Effect.Effect<void> => count <= 0 ? Effect
 
 /** Dies, and tells what never came, where the effect takes longer than anything should. */
 export const inTime = <A, E, R>(what: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.timeoutOrElse(effect, { duration: "5 seconds", orElse: () => Effect.die(new Error(`never came: ${what}`)) })
+  Effect.timeoutOrElse(effect, { duration: "60 seconds", orElse: () => Effect.die(new Error(`never came: ${what}`)) })
 
 /** Waits, turn by turn and in bounded time, until a condition holds. */
 export const until = (what: string, condition: () => boolean): Effect.Effect<void> => {

@@ -14,6 +14,6 @@ describeDebian("as on real Xen, on the emulated host", (debian) => {
         const world = yield* makeWorld(debian)
         yield* Effect.scoped(run(world))
         yield* world.untilReleased
-      }).pipe(Effect.scoped, Effect.timeout("25 seconds")))
+      }).pipe(Effect.scoped, Effect.timeout("100 seconds")))
   }
 })

@@ -53,7 +53,7 @@ describeDebian("Xen's vchan-socket-proxy", (debian) => {
       yield* until("the proxy's socket", () => fs.existsSync(socket))
       for (const text of texts) expect((yield* roundTrip(socket, text)).equals(text)).toBe(true)
       yield* ends("the server", server)
-    }).pipe(Effect.scoped, Effect.timeout("25 seconds")))
+    }).pipe(Effect.scoped, Effect.timeout("100 seconds")))
 
   it.live("as a server carries one TypeScript client after the other to a socket", () =>
     Effect.gen(function*() {
@@ -66,5 +66,5 @@ describeDebian("Xen's vchan-socket-proxy", (debian) => {
           Effect.flatMap(two.start(["peer-ts", "client", "5", path, "0", "0", "ping", "50"]), (client) => ends("the client", client))
         )
       }
-    }).pipe(Effect.scoped, Effect.timeout("25 seconds")))
+    }).pipe(Effect.scoped, Effect.timeout("100 seconds")))
 })

@@ -29,7 +29,7 @@ describeDebian("Xen's test-xenstore on the emulated host", (debian) => {
       const list = yield* dom0.startC("test-xenstore", "--list-tests")
       for (const name of names) yield* list.said(name)
       expect(yield* ask(dom0, ["sh", "-c", "test-xenstore --list-tests | wc -l"])).toBe(String(names.length))
-    }).pipe(Effect.scoped, Effect.timeout("20 seconds")))
+    }).pipe(Effect.scoped, Effect.timeout("100 seconds")))
 
   it.live.each(names)("%s, 100 times", (name) =>
     Effect.gen(function*() {
@@ -37,7 +37,7 @@ describeDebian("Xen's test-xenstore on the emulated host", (debian) => {
       const test = yield* dom0.startC("test-xenstore", "--iterations", "100", "--test", name)
       yield* ends(name, test)
       expect((yield* status).transactions).toBe(0)
-    }).pipe(Effect.scoped, Effect.timeout("20 seconds")))
+    }).pipe(Effect.scoped, Effect.timeout("100 seconds")))
 
   it.live("all of them at random for a second, by two clients at once", () =>
     Effect.gen(function*() {
@@ -46,5 +46,5 @@ describeDebian("Xen's test-xenstore on the emulated host", (debian) => {
       const clients = [yield* dom0.startC("test-xenstore", "--random", "1"), yield* dom0.startC("test-xenstore", "--random", "1")]
       for (const client of clients) yield* client.exit
       yield* ends("afterwards", yield* dom0.startC("test-xenstore"))
-    }).pipe(Effect.scoped, Effect.timeout("20 seconds")))
+    }).pipe(Effect.scoped, Effect.timeout("100 seconds")))
 })

@@ -32,5 +32,5 @@ describeDebian("the C library for the emulated host", (debian) => {
       const { one, untilReleased } = yield* makeWorld(debian)
       yield* ends("handles", yield* one.startC(debian.handles, String(one.domid)))
       yield* untilReleased
-    }).pipe(Effect.scoped, Effect.timeout("20 seconds")))
+    }).pipe(Effect.scoped, Effect.timeout("100 seconds")))
 })

@@ -67,7 +67,7 @@ const operations: ReadonlyMap<string, number> = new Map(Object.entries(XenStoreW
 
 const within = async <A>(what: string, promise: Promise<A>): Promise<A> => {
   const late = new AbortController()
-  const never = sleep(10_000, undefined, late).then(() => Promise.reject(new Error(`never came from xenstored: ${what}`)))
+  const never = sleep(60_000, undefined, late).then(() => Promise.reject(new Error(`never came from xenstored: ${what}`)))
   try {
     return await Promise.race([promise, never])
   } finally {

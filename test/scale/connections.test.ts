@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { VchanRpcClient, VchanRpcServer } from "@vchan/rpc"
 import { pageSize } from "@vchan/xen"
-import { EmulatedXen, HostServer } from "@vchan/xen-linux"
+import { EmulatedXen } from "@vchan/xen-linux"
 import { Effect, Layer, Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
 import { createHook } from "node:async_hooks"
-import * as fs from "node:fs"
+import { testHost } from "../../packages/xen-linux/test/testHost.ts"
 
 const Echo = RpcGroup.make(Rpc.make("Say", { payload: { text: Schema.String }, success: Schema.String }))
 const handlers = Echo.toLayer({ Say: ({ text }) => Effect.succeed(text) })
@@ -30,11 +30,8 @@ const turnsDuring = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<num
 describe("two hundred connections with rings of 256 KiB", () => {
   it.live("are open at once, all answer, and idle ones wake nobody", () =>
     Effect.gen(function*() {
-      const directory = yield* Effect.acquireRelease(
-        Effect.sync(() => fs.mkdtempSync("/dev/shm/vchan-test-")),
-        (path) => Effect.sync(() => fs.rmSync(path, { recursive: true }))
-      )
-      const host = yield* Effect.orDie(HostServer.make({ directory }))
+      const host = yield* Effect.orDie(testHost())
+      const { directory } = host
       yield* VchanRpcServer.layer(Echo, { service: "echo", clients: "any" }).pipe(
         Layer.provide(handlers),
         Layer.provide(EmulatedXen.layer({ directory, domid: 1 })),
@@ -48,7 +45,7 @@ describe("two hundred connections with rings of 256 KiB", () => {
           const xen = yield* Layer.build(EmulatedXen.layer({ directory, domid }))
           return yield* Effect.forEach(
             Array.from({ length: perDomain }, () => domid),
-            () => VchanRpcClient.make(Echo, { domain: 1, service: "echo", timeout: "20 seconds" }).pipe(Effect.provideContext(xen)),
+            () => VchanRpcClient.make(Echo, { domain: 1, service: "echo", timeout: "100 seconds" }).pipe(Effect.provideContext(xen)),
             { concurrency: "unbounded" }
           )
         }),
@@ -69,8 +66,13 @@ describe("two hundred connections with rings of 256 KiB", () => {
       )
       assert.isBelow(held, 1024 * 1024)
 
-      yield* Effect.sleep("200 millis")
-      // Sleeping takes a timer; nothing else may run.
-      assert.isAtMost(yield* turnsDuring(Effect.sleep("900 millis")), 1)
+      // What was busy comes to rest a while later, on a busy machine later still. Sleeping takes a timer; nothing else may run.
+      yield* turnsDuring(Effect.sleep("900 millis")).pipe(
+        Effect.repeat({ until: (turns) => turns <= 1 }),
+        Effect.timeoutOrElse({
+          duration: "60 seconds",
+          orElse: () => Effect.die(new Error("two hundred idle connections never let the process sleep for 900 ms"))
+        })
+      )
     }))
 })

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Idempotent, VchanRpcClient, VchanRpcServer } from "@vchan/rpc"
 import { MemoryXen, type Xen, XenStore, type XenStoreError } from "@vchan/xen"
-import { EmulatedXen, HostServer } from "@vchan/xen-linux"
+import { EmulatedXen } from "@vchan/xen-linux"
 import { Context, Effect, Exit, Layer, Schema, Scope } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
-import * as fs from "node:fs"
+import { testHost } from "../../packages/xen-linux/test/testHost.ts"
 
 const Echo = RpcGroup.make(Rpc.make("Say", { payload: { text: Schema.String }, success: Schema.String }).annotate(Idempotent, true))
 const handlers = Echo.toLayer({ Say: ({ text }) => Effect.succeed(text) })
@@ -18,11 +18,7 @@ type Join = (domid: number) => Layer.Layer<Xen, XenStoreError>
 const hosts: Readonly<Record<string, Effect.Effect<Join, never, Scope.Scope>>> = {
   memory: Effect.map(MemoryXen.make(), (host): Join => (domid) => host.domain(domid)),
   emulated: Effect.gen(function*() {
-    const directory = yield* Effect.acquireRelease(
-      Effect.sync(() => fs.mkdtempSync("/dev/shm/vchan-test-")),
-      (path) => Effect.sync(() => fs.rmSync(path, { recursive: true }))
-    )
-    yield* Effect.orDie(HostServer.make({ directory }))
+    const { directory } = yield* Effect.orDie(testHost())
     return (domid) => EmulatedXen.layer({ directory, domid })
   })
 }
@@ -65,7 +61,7 @@ describe.each(Object.entries(hosts))("a hundred client domains, %s backend", (_,
         const contexts = yield* Effect.forEach(clients, (domid) => Layer.build(join(domid)), { concurrency: 8 })
         const stop = yield* serve(xen, admitted)
         const connected = yield* Effect.forEach(contexts, (context) =>
-          VchanRpcClient.make(Echo, { domain: server, service: "echo", timeout: "20 seconds" }).pipe(
+          VchanRpcClient.make(Echo, { domain: server, service: "echo", timeout: "100 seconds" }).pipe(
             Effect.provideContext(counted(context, () =>
               asked++))
           ), { concurrency: "unbounded" })
@@ -83,7 +79,6 @@ describe.each(Object.entries(hosts))("a hundred client domains, %s backend", (_,
         yield* Effect.log(`transactions: ${atFirst} at first, when all come at once; ${asked} after the restart`)
         // Were each run again for every one that is committed, half the square of them all would run.
         assert.isAtMost(asked, 25 * clients.length)
-      }).pipe(Effect.scoped),
-    120_000
+      }).pipe(Effect.scoped)
   )
 })

@@ -1,10 +1,11 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { describe, expect, it } from "@effect/vitest"
 import { Deferred, Effect } from "effect"
-import { bytes, bytesUntil, run, start, testHost } from "./command.ts"
+import { testHost } from "../../xen-linux/test/testHost.ts"
+import { bytes, bytesUntil, run, start } from "./command.ts"
 import { serveTried } from "./service.ts"
 
-const bounded = Effect.timeout("25 seconds")
+const bounded = Effect.timeout("100 seconds")
 
 /** A test beside a host on which domain 5 serves `tried`. */
 const beside = <A, E, R>(
@@ -15,7 +16,7 @@ const beside = <A, E, R>(
   ) => Effect.Effect<A, E, R>
 ) =>
   Effect.gen(function*() {
-    const directory = yield* testHost
+    const { directory } = yield* testHost()
     const interrupted = yield* serveTried(directory)
     return yield* test((...args) => run(directory, ["call", "5", ...args]), directory, interrupted)
   }).pipe(Effect.scoped, bounded, Effect.provide(NodeServices.layer))

@@ -1,10 +1,8 @@
 /**
  * The real `vchan` command as a child process. A process that was started ends with its Scope.
  */
-import { HostServer, type HostServerError } from "@vchan/xen-linux"
 import { Deferred, Effect, Fiber, type PlatformError, type Scope, Stream } from "effect"
 import { ChildProcess, type ChildProcessSpawner } from "effect/process"
-import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 
 const bin = fileURLToPath(new URL("../bin/vchan.js", import.meta.url))
@@ -74,18 +72,6 @@ export const run = (
   stdin?: Stream.Stream<Uint8Array>
 ): Effect.Effect<Outcome, PlatformError.PlatformError, ChildProcessSpawner.ChildProcessSpawner> =>
   Effect.scoped(Effect.flatMap(start(directory, args, stdin), (running) => running.outcome))
-
-/** A directory that goes with the Scope. */
-export const temporaryDirectory: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
-  Effect.sync(() => fs.mkdtempSync("/dev/shm/vchan-test-")),
-  (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
-)
-
-/** The directory of a host in this process. */
-export const testHost: Effect.Effect<string, HostServerError, Scope.Scope> = Effect.flatMap(
-  temporaryDirectory,
-  (directory) => Effect.as(HostServer.make({ directory }), directory)
-)
 
 /** Standard input that brings these bytes and ends. */
 export const bytes = (text: string): Stream.Stream<Uint8Array> => Stream.succeed(new TextEncoder().encode(text))

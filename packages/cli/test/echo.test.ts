@@ -4,9 +4,10 @@ import { Handshake } from "@vchan/vchan"
 import { GrantTable, XenStore } from "@vchan/xen"
 import { EmulatedXen } from "@vchan/xen-linux"
 import { Effect, Exit, Scope } from "effect"
-import { run, start, testHost } from "./command.ts"
+import { testHost } from "../../xen-linux/test/testHost.ts"
+import { run, start } from "./command.ts"
 
-const bounded = Effect.timeout("25 seconds")
+const bounded = Effect.timeout("100 seconds")
 
 /** As `domid`, sends a text to the echo server of a domain and gives back what comes, with the rings' sizes. */
 const say = (directory: string, domid: number, text: string, path = "/local/domain/5/data/vchan", server = 5) =>
@@ -23,7 +24,7 @@ const say = (directory: string, domid: number, text: string, path = "/local/doma
 describe("vchan echo", () => {
   it.live("answers one client after the other at the domain's data/vchan, and tells of each", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const echo = yield* start(directory, ["echo", "--domid", "5"])
       yield* echo.printed("domain 5 answers domain 0 at /local/domain/5/data/vchan")
       expect((yield* say(directory, 0, "one")).answer).toBe("one")
@@ -36,14 +37,14 @@ describe("vchan echo", () => {
 
   it.live("answers a domain that comes, goes and comes again, though domain 0 is told of each end", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       yield* start(directory, ["echo", "--domid", "0", "--peer", "7"])
       for (const text of ["one", "two"]) expect((yield* say(directory, 7, text, "/local/domain/0/data/vchan", 0)).answer).toBe(text)
     }).pipe(Effect.scoped, bounded, Effect.provide(NodeServices.layer)))
 
   it.live("ends with its first client where --once is given", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const echo = yield* start(directory, ["echo", "--domid", "5", "--once"])
       expect((yield* say(directory, 0, "only")).answer).toBe("only")
       expect(yield* echo.outcome).toMatchObject({ code: 0, stdout: "" })
@@ -51,7 +52,7 @@ describe("vchan echo", () => {
 
   it.live("serves the peer it was told, at the path and with the rings it was told", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       yield* start(directory, [
         "echo",
         "--domid",
@@ -72,7 +73,7 @@ describe("vchan echo", () => {
 
   it.live("outlives a client that breaks the rules, and tells of it", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const path = "/local/domain/5/data/vchan"
       const echo = yield* start(directory, ["echo", "--domid", "5"])
       yield* Effect.gen(function*() {
@@ -90,7 +91,7 @@ describe("vchan echo", () => {
 
   it.live("refuses rings over 1 MiB in one line", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const { code, stderr } = yield* run(directory, ["echo", "--left", "1048577"])
       expect(code).toBe(1)
       expect(stderr).toMatch(/^vchan: .*1048577.*\n$/)
@@ -99,7 +100,7 @@ describe("vchan echo", () => {
   it.live("fails in one line when the host goes away", () =>
     Effect.gen(function*() {
       const host = yield* Scope.make()
-      const directory = yield* Scope.provide(testHost, host)
+      const { directory } = yield* Scope.provide(testHost(), host)
       const echo = yield* start(directory, ["echo"])
       yield* echo.printed("answers")
       yield* Scope.close(host, Exit.void)

@@ -5,9 +5,10 @@ import { Effect } from "effect"
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
-import { start, temporaryDirectory, testHost } from "./command.ts"
+import { temporaryDirectory, testHost } from "../../xen-linux/test/testHost.ts"
+import { start } from "./command.ts"
 
-const bounded = Effect.timeout("25 seconds")
+const bounded = Effect.timeout("100 seconds")
 
 /** Where the library is kept for those tests that do not look at its making. */
 const kept = { XDG_CACHE_HOME: fileURLToPath(new URL("../../../node_modules/.cache", import.meta.url)) }
@@ -20,7 +21,7 @@ const hasCompiler = spawnSync("cc", ["--version"]).status === 0
 describe("vchan host exec", () => {
   it.live("says in one line that there is no compiler, and what brings one", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const cache = yield* temporaryDirectory
       const command = yield* start(directory, ["host", "exec", "--", "true"], undefined, { XDG_CACHE_HOME: cache, CC: "no-such-compiler" })
       const { code, stderr } = yield* command.outcome
@@ -44,7 +45,7 @@ describe("vchan host exec", () => {
 
   it.live("builds its library once, and names host, domain and store to the program", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const cache = yield* temporaryDirectory
       const tell = ["--", "sh", "-c", "echo $VCHAN_HOST $VCHAN_DOMID $XENSTORED_PATH; echo $LD_PRELOAD"]
       const first = yield* start("/dev/null", ["host", "--directory", directory, "exec", "--domid", "9", ...tell], undefined, {
@@ -63,14 +64,14 @@ describe("vchan host exec", () => {
 
   it.live("ends with the program's exit code", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const command = yield* exec(directory, "sh", "-c", "exit 7")
       expect(yield* command.outcome).toEqual({ code: 7, stdout: "", stderr: "" })
     }).pipe(Effect.scoped, bounded, Effect.provide(NodeServices.layer)))
 
   it.live("ends by the signal that ended the program", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const command = yield* exec(directory, "sh", "-c", "kill -TERM $$")
       expect(yield* Effect.flip(command.outcome)).toMatchObject({ cause: { message: expect.stringContaining("SIGTERM") } })
     }).pipe(Effect.scoped, bounded, Effect.provide(NodeServices.layer)))
@@ -79,7 +80,7 @@ describe("vchan host exec", () => {
     "passes %s on, and waits for what the program makes of it",
     (signal) =>
       Effect.gen(function*() {
-        const directory = yield* testHost
+        const { directory } = yield* testHost()
         const program = `trap "echo heard; exit 3" ${signal.slice(3)}; echo ready; while :; do sleep 0.05; done`
         const command = yield* exec(directory, "sh", "-c", program)
         yield* command.printed("ready")
@@ -90,7 +91,7 @@ describe("vchan host exec", () => {
 
   it.live("kills the program when its domain is destroyed", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const command = yield* exec(directory, "sh", "-c", "echo ready; exec sleep 30")
       yield* command.printed("ready")
       yield* HostControl.destroy({ directory, domid: 9 })
@@ -99,7 +100,7 @@ describe("vchan host exec", () => {
 
   it.live("says in one line that there is no such program, and that there is no host", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const missing = yield* exec(directory, "/no/such/program")
       expect(yield* missing.outcome).toMatchObject({
         code: 1,

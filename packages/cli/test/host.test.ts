@@ -3,9 +3,10 @@ import { describe, expect, it } from "@effect/vitest"
 import { HostControl } from "@vchan/xen-linux"
 import { Effect } from "effect"
 import * as fs from "node:fs"
-import { run, start, temporaryDirectory } from "./command.ts"
+import { temporaryDirectory } from "../../xen-linux/test/testHost.ts"
+import { run, start } from "./command.ts"
 
-const bounded = Effect.timeout("20 seconds")
+const bounded = Effect.timeout("100 seconds")
 
 describe("vchan host", () => {
   it.live.each(["SIGINT", "SIGTERM"] as const)("says how to join it, serves, and on %s ends cleanly", (signal) =>

@@ -8,7 +8,7 @@ const version: unknown = JSON.parse(fs.readFileSync(new URL("../package.json", i
 
 const nowhere = "/dev/shm/vchan-test-no-such-host"
 
-const vchan = (...args: ReadonlyArray<string>) => run(nowhere, args).pipe(Effect.timeout("20 seconds"), Effect.provide(NodeServices.layer))
+const vchan = (...args: ReadonlyArray<string>) => run(nowhere, args).pipe(Effect.timeout("100 seconds"), Effect.provide(NodeServices.layer))
 
 describe("vchan", () => {
   it.live("tells its version", () =>

@@ -3,9 +3,10 @@ import { describe, expect, it } from "@effect/vitest"
 import { Handshake } from "@vchan/vchan"
 import { EmulatedXen } from "@vchan/xen-linux"
 import { Deferred, Effect } from "effect"
-import { bytes, bytesUntil, run, start, testHost } from "./command.ts"
+import { testHost } from "../../xen-linux/test/testHost.ts"
+import { bytes, bytesUntil, run, start } from "./command.ts"
 
-const bounded = Effect.timeout("25 seconds")
+const bounded = Effect.timeout("100 seconds")
 
 const path = "/local/domain/5/data/pipe"
 const server = ["node", "server", "7", path, "--domid", "5"]
@@ -17,7 +18,7 @@ const long = Array.from({ length: 100_000 }, (_, index) => `line ${index}\n`).jo
 describe("vchan node", () => {
   it.live("sends all of standard input, to a server that has none", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const receiver = yield* start(directory, server)
       expect(yield* run(directory, client, bytes(long))).toEqual({ code: 0, stdout: "", stderr: "" })
       const { code, stderr, stdout } = yield* receiver.outcome
@@ -27,7 +28,7 @@ describe("vchan node", () => {
 
   it.live("sends all of standard input, to a client that has none", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const receiver = yield* start(directory, client)
       expect(yield* run(directory, server, bytes(long))).toEqual({ code: 0, stdout: "", stderr: "" })
       const { code, stdout } = yield* receiver.outcome
@@ -37,7 +38,7 @@ describe("vchan node", () => {
 
   it.live("carries both directions at once, and ends when one side does", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const end = yield* Deferred.make<void>()
       const one = yield* start(directory, server, bytesUntil("from the server", yield* Deferred.make<void>()))
       const other = yield* start(directory, client, bytesUntil("from the client", end))
@@ -50,7 +51,7 @@ describe("vchan node", () => {
 
   it.live("fails in one line where the peer leaves with standard input untaken", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const sender = yield* start(directory, client, bytes(long))
       yield* Handshake.server({ domid: 7, path }).pipe(
         Effect.flatMap((server) => server.accept),
@@ -65,7 +66,7 @@ describe("vchan node", () => {
 
   it.live("fails in one line where no server comes", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const { code, stderr } = yield* run(directory, client)
       expect(code).toBe(1)
       expect(stderr).toMatch(/^vchan: .*domain 5 at .*no server there after 5000 ms.*\n$/)

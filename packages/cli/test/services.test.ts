@@ -3,15 +3,16 @@ import { describe, expect, it } from "@effect/vitest"
 import { XenStore } from "@vchan/xen"
 import { EmulatedXen } from "@vchan/xen-linux"
 import { Context, Effect, Layer } from "effect"
-import { run, testHost } from "./command.ts"
+import { testHost } from "../../xen-linux/test/testHost.ts"
+import { run } from "./command.ts"
 import { serveTried } from "./service.ts"
 
-const bounded = Effect.timeout("25 seconds")
+const bounded = Effect.timeout("100 seconds")
 
 describe("vchan services", () => {
   it.live("lists what a domain serves, with methods and schemas, and what does not answer", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       yield* serveTried(directory)
       const store = Context.get(yield* Layer.build(EmulatedXen.layer({ directory, domid: 5 })), XenStore)
       yield* store.makeDirectory("data/rpc-for/any/ghost")
@@ -34,7 +35,7 @@ describe("vchan services", () => {
 
   it.live("prints JSON where it is asked to", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       yield* serveTried(directory)
       const { code, stdout } = yield* run(directory, ["services", "5", "--json"])
       expect(code).toBe(0)
@@ -49,7 +50,7 @@ describe("vchan services", () => {
 
   it.live("says so where there are none", () =>
     Effect.gen(function*() {
-      const directory = yield* testHost
+      const { directory } = yield* testHost()
       const stderr = "domain 5 announces no service to this domain, 7\n"
       expect(yield* run(directory, ["services", "5", "--domid", "7"])).toEqual({ code: 0, stdout: "", stderr })
       expect(yield* run(directory, ["services", "5", "--json"])).toEqual({ code: 0, stdout: "[]\n", stderr: "" })

@@ -297,7 +297,7 @@ describe("what is acquired", () => {
         concurrency: "unbounded",
         discard: true
       }).pipe(
-        Effect.timeout("15 seconds")
+        Effect.timeout("60 seconds")
       )
     })))
 

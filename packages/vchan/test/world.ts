@@ -23,7 +23,7 @@ export const onHost = <A, E>(
     const result = yield* Effect.scoped(program(host))
     yield* host.assertReleased
     return result
-  })).pipe(Effect.timeoutOrElse({ duration: "20 seconds", orElse: () => Effect.die(new Error("the test took over 20 seconds")) }))
+  })).pipe(Effect.timeoutOrElse({ duration: "100 seconds", orElse: () => Effect.die(new Error("the test took over 100 seconds")) }))
 
 /** One process of a domain, for as long as the Scope is open. */
 export const process = (host: MemoryXen.MemoryXen, domid: DomId): Effect.Effect<Context.Context<Xen>, never, Scope.Scope> =>

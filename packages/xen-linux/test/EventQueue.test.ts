@@ -32,7 +32,7 @@ const counted = (answers: { look: boolean; arm: boolean }) => {
 }
 
 const until = (condition: () => boolean) =>
-  Effect.sync(condition).pipe(Effect.repeat({ until: (held) => held }), Effect.timeout("10 seconds"))
+  Effect.sync(condition).pipe(Effect.repeat({ until: (held) => held }), Effect.timeout("60 seconds"))
 
 describe("EventQueue", () => {
   it.live("timers, files and sockets go on while two connections play ping-pong without a pause", () =>

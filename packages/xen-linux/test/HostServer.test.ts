@@ -195,7 +195,7 @@ describe("HostServer's control socket", () => {
       yield* deaf.send("2 status\n".repeat(50_000))
       yield* rawSocket(`${directory}/xs.0`)
       yield* untilStatus(directory, "the deaf one", (status) => status.processes === 1)
-      yield* Effect.timeout(Scope.close(host, Exit.void), "5 seconds")
+      yield* Effect.timeout(Scope.close(host, Exit.void), "60 seconds")
       assert.deepStrictEqual(fs.readdirSync(directory), [])
     }))
 
@@ -235,7 +235,7 @@ describe("HostServer's store sockets", () => {
       yield* store.write("data/key", "value").pipe(
         Effect.andThen(HostControl.status({ directory })),
         Effect.repeat({ until: (status) => status.watches === 0 }),
-        Effect.timeout("10 seconds")
+        Effect.timeout("60 seconds")
       )
       assert.strictEqual(yield* store.read("data/key"), "value")
     }))

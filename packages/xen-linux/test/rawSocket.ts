@@ -15,7 +15,7 @@ export interface RawSocket {
 }
 
 const bounded = <A>(what: string, effect: Effect.Effect<A>): Effect.Effect<A> =>
-  Effect.timeoutOrElse(effect, { duration: "10 seconds", orElse: () => Effect.die(new Error(`never came: ${what}`)) })
+  Effect.timeoutOrElse(effect, { duration: "60 seconds", orElse: () => Effect.die(new Error(`never came: ${what}`)) })
 
 /** Connects. */
 export const rawSocket = Effect.fnUntraced(function*(path: string): Effect.fn.Return<RawSocket, never, Scope.Scope> {

@@ -60,7 +60,7 @@ interface Pages {
 }
 
 const bounded = <A, E>(what: string, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.timeoutOrElse(effect, { duration: "10 seconds", orElse: () => Effect.die(new Error(`never came: ${what}`)) })
+  Effect.timeoutOrElse(effect, { duration: "60 seconds", orElse: () => Effect.die(new Error(`never came: ${what}`)) })
 
 const start = Effect.fnUntraced(function*(...words: ReadonlyArray<string>): Effect.fn.Return<Remote, never, Scope.Scope> {
   const child = yield* Effect.acquireRelease(

@@ -39,5 +39,5 @@ export const readNow = (fd: number): Uint8Array | undefined => {
 export const until = (what: string, condition: () => boolean): Effect.Effect<unknown> =>
   Effect.sync(condition).pipe(
     Effect.repeat({ until: (held) => held }),
-    Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.die(new Error(`never came: ${what}`)) })
+    Effect.timeoutOrElse({ duration: "60 seconds", orElse: () => Effect.die(new Error(`never came: ${what}`)) })
   )

@@ -20,17 +20,18 @@ export const testHost = (
   Effect.flatMap(temporaryDirectory, (directory) => HostServer.make({ ...options, directory }))
 
 /** Waits, in bounded time, until the host's status is as wanted. */
-export const untilStatus = (directory: string, what: string, wanted: (status: HostStatus) => boolean): Effect.Effect<HostStatus, unknown> =>
+export const untilStatus = (directory: string, what: string, wanted: (status: HostStatus) => boolean): Effect.Effect<HostStatus> =>
   HostControl.status({ directory }).pipe(
     Effect.repeat({ until: wanted, schedule: Schedule.spaced("5 millis") }),
     Effect.timeoutOrElse({
-      duration: "10 seconds",
+      duration: "60 seconds",
       orElse: () =>
         Effect.flatMap(
           HostControl.status({ directory }),
           (status) => Effect.die(new Error(`never came: ${what}, but ${JSON.stringify(status)}`))
         )
-    })
+    }),
+    Effect.orDie
   )
 
 /** What a domain that has just joined, with one process, leaves when it is gone. */

@@ -38,7 +38,7 @@ const outcome = (tool: string, child: ChildProcess): Effect.Effect<Outcome> => {
   child.stderr?.on("data", collect)
   const closed = new Promise<Outcome>((resolve) => child.once("close", (code) => resolve({ code, output })))
   return Effect.promise(() => closed).pipe(
-    Effect.timeoutOrElse({ duration: "10 seconds", orElse: () => Effect.die(new Error(`${tool} did not end; so far: ${output}`)) })
+    Effect.timeoutOrElse({ duration: "60 seconds", orElse: () => Effect.die(new Error(`${tool} did not end; so far: ${output}`)) })
   )
 }
 

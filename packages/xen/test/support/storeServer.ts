@@ -107,7 +107,7 @@ export const answering = (payload: Uint8Array, type?: number) => {
 export const until = (condition: () => boolean) =>
   Effect.gen(function*() {
     while (!condition()) yield* Effect.yieldNow
-  }).pipe(Effect.timeout("5 seconds"))
+  }).pipe(Effect.timeout("60 seconds"))
 
 export const code = (error: XenStoreError) => error.code
 export const tag = (error: XenStoreError) => error.reason._tag
