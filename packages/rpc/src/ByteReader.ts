@@ -6,16 +6,22 @@
 import { isUtf8 } from "node:buffer"
 import { Unfit, unfit } from "./ByteWriter.ts"
 
+export const tooMany = (): never =>
+  unfit("fewer values in one message: send them as a stream, or let its receiver take a larger maxMessage")
+
 export class ByteReader {
   position = 0
   end = 0
   /** How deep the value that is read is in values of its own kind. */
   depth = 0
+  /** How many more values may come that are not plain, but for those that the schema names one by one. */
+  private left = 0
   private bytes: Buffer = Buffer.alloc(0)
   private view: DataView = new DataView(this.bytes.buffer)
 
-  /** Begins with a message. */
-  reset(message: Uint8Array): void {
+  /** Begins with a message, which may have that many values in lists that are not plain. */
+  reset(message: Uint8Array, most: number): void {
+    this.left = most
     if (message.buffer !== this.view.buffer) {
       // Messages come out of one slab, mostly: its views are kept.
       this.bytes = Buffer.from(message.buffer)
@@ -32,6 +38,12 @@ export class ByteReader {
       this.bytes = Buffer.alloc(0)
       this.view = new DataView(this.bytes.buffer)
     }
+  }
+
+  /** Takes that many values, which may need no byte each and much time, from what the message may have. */
+  spend(count: number): void {
+    this.left -= count
+    if (this.left < 0) tooMany()
   }
 
   byte(): number {

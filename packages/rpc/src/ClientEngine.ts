@@ -117,7 +117,10 @@ export class ClientEngine implements SessionHandler {
         }
         this.session.abandon(id)
         this.free(entry)
-        if (entry.isWanted) this.settle(entry, exitOf(entry.method, this.codecsOf(entry.method), { type, body }, this.error(entry)))
+        if (entry.isWanted) {
+          const { maxMessage } = this.options.limits
+          this.settle(entry, exitOf(entry.method, this.codecsOf(entry.method), { type, body }, maxMessage, this.error(entry)))
+        }
         return
       default:
         return this.session.violation(`a server sent a frame of type ${type}`)
@@ -275,7 +278,7 @@ export class ClientEngine implements SessionHandler {
   private chunk(entry: ClientCall, body: Uint8Array): void {
     const { method, stream } = entry
     if (stream === undefined) return this.session.violation(`items for the method ${method.name}, which has none`)
-    const items = itemsOf(this.codecsOf(method).success, body)
+    const items = itemsOf(this.codecsOf(method).success, body, this.options.limits.maxMessage)
     if (Result.isFailure(items)) {
       this.drop(entry)
       return entry.settle(this.fail(entry, new BadReply({ detail: items.failure })))

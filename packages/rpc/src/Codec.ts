@@ -6,7 +6,7 @@
  */
 import { Result, Schema, type SchemaAST } from "effect"
 import * as crypto from "node:crypto"
-import { ByteReader } from "./ByteReader.ts"
+import { ByteReader, tooMany } from "./ByteReader.ts"
 import { ByteWriter } from "./ByteWriter.ts"
 import { compilePlan } from "./compilePlan.ts"
 import { decoderOf, encoderOf } from "./interpretPlan.ts"
@@ -21,9 +21,15 @@ import { shortened } from "./printable.ts"
 export interface Codec {
   /** The bytes may be a view of a buffer that the next call of any `encode` uses: copy them before. */
   readonly encode: (value: unknown) => Result.Result<Uint8Array, string>
-  /** Keeps nothing of `bytes`. */
-  readonly decode: (bytes: Uint8Array) => Result.Result<unknown, string>
+  /** Keeps nothing of `bytes`. `maxMessage` is what the reader's side takes at most; 4 MiB where it is left out. */
+  readonly decode: (bytes: Uint8Array, maxMessage?: number) => Result.Result<unknown, string>
 }
+
+/**
+ * How many values a message may have that are not plain, beside those that a schema names one by one. They take bytes or none, and up to some
+ * microseconds of the reader's time, in which it does nothing else. A stream's chunk may always have as many as it has bytes.
+ */
+const mostValues = (maxMessage = 4 * 1024 * 1024): number => 16 * 1024 + Math.floor(maxMessage / 32)
 
 const explain = (error: unknown): string => shortened(messageOf(error))
 
@@ -67,10 +73,10 @@ export const binary = (schema: PlainSchema, options: SchemaAST.ParseOptions, fun
     }
   }
 
-  const read = (bytes: Uint8Array, decode: Decode): unknown => {
+  const read = (bytes: Uint8Array, maxMessage: number | undefined, decode: Decode): unknown => {
     const reader = idleReader ?? new ByteReader()
     idleReader = undefined
-    reader.reset(bytes)
+    reader.reset(bytes, mostValues(maxMessage))
     try {
       const value = decode(reader)
       reader.finish()
@@ -99,7 +105,7 @@ export const binary = (schema: PlainSchema, options: SchemaAST.ParseOptions, fun
   const tell = () => (telling ??= interpreted(plan))
   return {
     encode: (value) => attempt(() => write(value, encode), () => write(value, tell().encode)),
-    decode: (bytes) => attempt(() => read(bytes, decode), () => read(bytes, tell().decode))
+    decode: (bytes, maxMessage) => attempt(() => read(bytes, maxMessage, decode), () => read(bytes, maxMessage, tell().decode))
   }
 }
 
@@ -118,9 +124,9 @@ export const json = (schema: PlainSchema, options: SchemaAST.ParseOptions): Code
         return Result.fail(explain(error))
       }
     },
-    decode: (bytes) => {
+    decode: (bytes, maxMessage) => {
       try {
-        return Result.succeed(decode(parseJson(decoder.decode(bytes))))
+        return Result.succeed(decode(parseJson(decoder.decode(bytes), (count) => (count > mostValues(maxMessage) ? tooMany() : undefined))))
       } catch (error) {
         return Result.fail(explain(error))
       }

@@ -99,6 +99,26 @@ export const shapeOfPlan = (plan: Plan): Shape => {
   }
 }
 
+/** Whether reading a value costs little more than its bytes: nothing is allocated for it but a text or a number, and Effect has no part in it. */
+export const isPlain = (plan: Plan): boolean => {
+  switch (plan.tag) {
+    case "string":
+    case "number":
+    case "integer":
+    case "boolean":
+    case "bigint":
+    case "null":
+    case "undefined":
+    case "void":
+    case "literal":
+      return true
+    case "union":
+      return plan.members.every(({ plan }) => isPlain(plan))
+    default:
+      return false
+  }
+}
+
 /** Whether a value may take no bytes. */
 export const mayBeEmpty = (plan: Plan): boolean => {
   switch (plan.tag) {

@@ -213,7 +213,7 @@ export class ServerEngine implements SessionHandler {
     if (length > budget.limit - budget.used) {
       return this.answers.refuse(index, id, new TooManyBytes({ what: "payload", length, limit: budget.limit }))
     }
-    const payload = codecs.payload.decode(body)
+    const payload = codecs.payload.decode(body, this.options.limits.maxMessage)
     if (Result.isFailure(payload)) return this.answers.refuse(index, id, new BadPayload({ detail: payload.failure }))
     const { answers, client } = this
     const { out } = this.session

@@ -47,7 +47,7 @@ export class ServerUpload {
     if (this.phase !== "open") return this.late()
     const { receiver } = this
     const { window } = receiver
-    const items = itemsOf(this.codecs.items, body)
+    const items = itemsOf(this.codecs.items, body, window)
     if (Result.isFailure(items)) return new BadPayload({ detail: items.failure })
     const cost = chunkCost(body.length, items.success.length)
     if (body.length > window || !receiver.mayTake(cost)) return `more items than a window of ${window} bytes takes`
@@ -58,7 +58,7 @@ export class ServerUpload {
   /** The client's stream ended well, or with the error in the body. */
   end(body: Uint8Array | undefined): BadPayload | string | undefined {
     if (this.phase !== "open") return this.late()
-    const error = body && this.codecs.failure.decode(body)
+    const error = body && this.codecs.failure.decode(body, this.receiver.window)
     if (error !== undefined && Result.isFailure(error)) return new BadPayload({ detail: error.failure })
     this.phase = "ended"
     this.receiver.settle(error === undefined ? Exit.void : Exit.fail(error.success))

@@ -18,10 +18,10 @@ interface Chunk {
   readonly cost: number
 }
 
-/** The items of a chunk, or what is wrong with it. */
-export const itemsOf = (codec: Codec, body: Uint8Array): Result.Result<Items, string> =>
+/** The items of a chunk, or what is wrong with it. `maxMessage` is the most bytes of it. */
+export const itemsOf = (codec: Codec, body: Uint8Array, maxMessage: number): Result.Result<Items, string> =>
   Result.flatMap(
-    codec.decode(body),
+    codec.decode(body, maxMessage),
     (items) =>
       Array.isArray(items) && Arr.isReadonlyArrayNonEmpty<unknown>(items) ? Result.succeed(items) : Result.fail("a chunk without items")
   )

@@ -6,7 +6,7 @@
  */
 import { maxNesting, unfit } from "./ByteWriter.ts"
 import { jsonOf, parseJson } from "./jsonText.ts"
-import { mayBeEmpty, type Plan, sorted, type Test } from "./Plan.ts"
+import { isPlain, mayBeEmpty, type Plan, sorted, type Test } from "./Plan.ts"
 import { type Decode, type Encode, has, isObject, pad, readRest, set, testOf, unpad } from "./planValues.ts"
 
 /** Both directions of a plan. Throws `EvalError` where no code may be generated. */
@@ -215,7 +215,7 @@ class Code {
       case "literal":
         return this.literal(plan.value)
       case "json":
-        return `${this.constant(plan.via.decode)}(H.parseJson(r.string()))`
+        return `${this.constant(plan.via.decode)}(H.parseJson(r.string(),(n)=>r.spend(n)))`
       case "via":
         return `${this.constant(plan.via.decode)}(${this.value(plan.plan)})`
       case "up":
@@ -232,9 +232,11 @@ class Code {
   private reading(plan: Plan): string {
     switch (plan.tag) {
       case "up":
-        return `if(++r.depth>${maxNesting})H.tooDeep();const x=${this.decoder(plan.target())}(r);r.depth--;return x;`
+        return `if(++r.depth>${maxNesting})H.tooDeep();r.spend(1);const x=${this.decoder(plan.target())}(r);r.depth--;return x;`
       case "array":
-        return `const n=r.length();const x=[];for(let i=0;i<n;i++){${this.readItem(plan.item)}}return x;`
+        return `const n=r.length();${isPlain(plan.item) ? "" : "r.spend(n);"}const x=[];for(let i=0;i<n;i++){${
+          this.readItem(plan.item)
+        }}return x;`
       case "tuple":
         return this.readTuple(plan)
       case "object":
@@ -257,7 +259,8 @@ class Code {
     if (rest === undefined && required === elements.length) return `${fixed}return x;`
     const tooMany = rest === undefined ? `||n>${elements.length}` : ""
     const each = elements.slice(required).map((plan, index) => `if(n>${required + index}){${this.readItem(plan)}}`)
-    return `const n=r.count();if(n<${required}${tooMany})H.unfit("another number of elements");${fixed}${each.join("")}` +
+    return `const n=r.count();if(n<${required}${tooMany})H.unfit("another number of elements");` +
+      (rest === undefined || isPlain(rest) ? "" : `if(n>${elements.length})r.spend(n-${elements.length});`) + fixed + each.join("") +
       (rest === undefined ? "" : `for(let i=${elements.length};i<n;i++){${this.readItem(rest)}}`) + "return x;"
   }
 

@@ -4,7 +4,7 @@
  */
 import { maxNesting, Unfit, unfit } from "./ByteWriter.ts"
 import { jsonOf, parseJson } from "./jsonText.ts"
-import { type Plan, sorted } from "./Plan.ts"
+import { isPlain, type Plan, sorted } from "./Plan.ts"
 import { at, type Decode, type Encode, has, isObject, optionalOf, pad, readRest, set, testOf, unpad, within } from "./planValues.ts"
 
 export const encoderOf = (plan: Plan, made = new Map<Plan, Encode>()): Encode => {
@@ -159,7 +159,7 @@ const reading = (plan: Plan, decoderOf: (plan: Plan) => Decode): Decode => {
     case "literal":
       return () => plan.value
     case "json":
-      return (reader) => plan.via.decode(parseJson(reader.string()))
+      return (reader) => plan.via.decode(parseJson(reader.string(), (count) => reader.spend(count)))
     case "via": {
       const decode = decoderOf(plan.plan)
       return (reader) => plan.via.decode(decode(reader))
@@ -167,14 +167,17 @@ const reading = (plan: Plan, decoderOf: (plan: Plan) => Decode): Decode => {
     case "up":
       return (reader) => {
         if (++reader.depth > maxNesting) return unfit(`values nested at most ${maxNesting} deep`)
+        reader.spend(1)
         const value = decoderOf(plan.target())(reader)
         reader.depth--
         return value
       }
     case "array": {
       const item = decoderOf(plan.item)
+      const costs = !isPlain(plan.item)
       return (reader) => {
         const count = reader.length()
+        if (costs) reader.spend(count)
         const values: Array<unknown> = []
         for (let index = 0; index < count; index++) {
           const start = reader.position
@@ -188,9 +191,11 @@ const reading = (plan: Plan, decoderOf: (plan: Plan) => Decode): Decode => {
       const elements = plan.elements.map(decoderOf)
       const rest = plan.rest && decoderOf(plan.rest)
       const isFixed = rest === undefined && plan.required === elements.length
+      const costs = plan.rest !== undefined && !isPlain(plan.rest)
       return (reader) => {
         const count = isFixed ? elements.length : reader.count()
         if (count < plan.required || (rest === undefined && count > elements.length)) return unfit("another number of elements")
+        if (costs && count > elements.length) reader.spend(count - elements.length)
         const values: Array<unknown> = []
         for (let index = 0; index < count; index++) {
           const start = reader.position

@@ -83,6 +83,7 @@ export const optionalOf = (fields: ReadonlyArray<FieldPlan>): ReadonlyArray<stri
 /** Reads the fields that the schema does not name. */
 export const readRest = (reader: ByteReader, object: Record<string, unknown>, named: ReadonlySet<string>, rest: Decode): void => {
   const count = reader.length()
+  reader.spend(count)
   for (let index = 0; index < count; index++) {
     const key = reader.string()
     if (named.has(key) || Object.hasOwn(object, key)) return unfit("each field once")

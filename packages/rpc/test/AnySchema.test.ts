@@ -64,7 +64,7 @@ const change = (bytes: Uint8Array, changes: ReadonlyArray<readonly [at: number, 
   return changed
 }
 
-const few = { numRuns: 400 }
+const few = { numRuns: 250 }
 
 describe("Codecs of any schema", () => {
   it("give back what they were given, in one form", () => {
@@ -102,7 +102,7 @@ describe("Codecs of any schema", () => {
           const other = Result.getOrThrow(codecs.text.decode(Result.getOrThrow(text)))
           if (isExact(schema)) expect(back).toStrictEqual(other)
         })),
-      { numRuns: 1000 }
+      { numRuns: 600 }
     )
     expect(taken).toBeGreaterThan(0)
   })

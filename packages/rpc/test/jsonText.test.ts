@@ -12,24 +12,33 @@ const Tree = Schema.Struct({ when: Schema.Date, children: Schema.Array(Schema.su
 
 const lists = (depth: number): string => "[".repeat(depth) + "]".repeat(depth)
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+const ignore = (): void => undefined
 const failure = (result: Result.Result<unknown, string>): string => Result.isFailure(result) ? result.failure : "no failure"
 
 describe("JSON as text", () => {
   it("is read and written as JSON is, whatever is in it", () => {
     const long = fc.jsonValue().map((value) => JSON.stringify([value, "[{\"\\".repeat(1000)]))
     fc.assert(fc.property(fc.oneof(long, fc.json()), (text) => {
-      expect(parseJson(text)).toEqual(JSON.parse(text))
+      expect(parseJson(text, ignore)).toEqual(JSON.parse(text))
       expect(jsonOf(JSON.parse(text))).toBe(JSON.stringify(JSON.parse(text)))
     }))
-    expect(() => parseJson(`"${"[".repeat(10_000)}`)).toThrow("JSON")
+    expect(() => parseJson(`"${"[".repeat(10_000)}`, ignore)).toThrow("JSON")
   })
 
   it("nests so deep and no deeper", () => {
-    expect(jsonOf(parseJson(lists(maxJsonNesting)))).toBe(lists(maxJsonNesting))
-    expect(() => parseJson(lists(maxJsonNesting + 1))).toThrow("nested at most 1024 deep")
+    expect(jsonOf(parseJson(lists(maxJsonNesting), ignore))).toBe(lists(maxJsonNesting))
+    expect(() => parseJson(lists(maxJsonNesting + 1), ignore)).toThrow("nested at most 1024 deep")
     expect(() => jsonOf(JSON.parse(lists(maxJsonNesting + 1)))).toThrow("nested at most 1024 deep")
     const wide = `[${Array.from({ length: 5000 }, () => "{\"a\":[]}").join(",")}]`
-    expect(jsonOf(parseJson(wide))).toBe(wide)
+    expect(jsonOf(parseJson(wide, ignore))).toBe(wide)
+  })
+
+  it("arrays and objects are counted, and of other values four as one; no text's brackets are", () => {
+    const counts: Array<number> = []
+    for (const text of ["[]", "[1,2,3,4,5]", "{\"a\":[{},{}]}", "\"[[{,\\\"[\"", "[\"\\\\\",[]]"]) {
+      parseJson(text, (count) => counts.push(count))
+    }
+    expect(counts).toEqual([1, 2, 4.25, 0, 2.25])
   })
 
   it("a value that nests too deep is a reason that names the field, in either codec, and however deep", () => {
