@@ -8,6 +8,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect } from "effect"
 import type { Comparison } from "./comparison.ts"
+import * as beside from "./comparisons/beside.ts"
 import * as hosts from "./comparisons/hosts.ts"
 import * as raw from "./comparisons/raw.ts"
 import * as rings from "./comparisons/rings.ts"
@@ -22,6 +23,7 @@ const comparisons: Readonly<Record<string, Comparison>> = {
   rings: rings.comparison,
   rpc: rpc.comparison,
   scale: scale.comparison,
+  beside: beside.comparison,
   hosts: hosts.comparison,
   startup: startup.comparison
 }

@@ -15,7 +15,16 @@ export const handlers = Bench.toLayer(calls)
 
 const sumOf = <E>(items: Stream.Stream<number, E>) => Stream.runFold(Stream.chunks(items), () => 0, plus)
 
-export const handlersWithUploads = BenchWithUploads.toLayer({ ...calls, Total: sumOf, Echo: (items) => items })
+export const handlersWithUploads = BenchWithUploads.toLayer({
+  ...calls,
+  Total: sumOf,
+  Echo: (items) => items,
+  Bytes: ({ count, length }) => {
+    const bytes = new Uint8Array(length)
+    return Stream.map(Stream.range(1, count), () => bytes)
+  },
+  Take: ({ data }) => Stream.runFold(data, () => 0, (sum, bytes) => sum + bytes.length)
+})
 
 /** Some of the service's calls, as Effect's clients have them. */
 interface Calls {

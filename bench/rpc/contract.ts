@@ -1,6 +1,6 @@
 /**
  * What is called in the benchmarks: a small call, a stream of items in chunks of any size, and a body there and back; and, where there are
- * streams from the client, their sum, and what comes back item by item.
+ * streams from the client, their sum, what comes back item by item, and bytes either way.
  */
 import { Schema } from "effect"
 import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
@@ -15,5 +15,7 @@ const items = RpcSchema.Stream(Schema.Int, Schema.Never)
 
 export const BenchWithUploads = Bench.add(
   Rpc.make("Total", { payload: items, success: Schema.Int }),
-  Rpc.make("Echo", { payload: items, success: Schema.Int, stream: true })
+  Rpc.make("Echo", { payload: items, success: Schema.Int, stream: true }),
+  Rpc.make("Bytes", { payload: { count: Schema.Int, length: Schema.Int }, success: Schema.Uint8Array, stream: true }),
+  Rpc.make("Take", { payload: { data: RpcSchema.Stream(Schema.Uint8Array, Schema.Never) }, success: Schema.Int })
 )

@@ -18,6 +18,8 @@ export class StreamSender {
   private readonly index: number
   private readonly id: number
   private outstanding = 0
+  /** How many items are encoded at once. */
+  private fitting = 4
   private waiting: (() => void) | undefined = undefined
   private stopped = false
   /** A long chunk is on its way. */
@@ -43,23 +45,38 @@ export class StreamSender {
   }
 
   /** Sends the items; done when more may come. Dies with MessageTooLarge for an item that the receiver does not take. */
-  readonly emit = (values: ReadonlyArray<unknown>): Effect.Effect<void> => {
+  readonly emit = (values: ReadonlyArray<unknown>): Effect.Effect<void> => this.from(values, 0)
+
+  /** Sends the items from that one on. No more are encoded at once than fit in a chunk, or not many: nobody else has a turn meanwhile. */
+  private from(values: ReadonlyArray<unknown>, start: number): Effect.Effect<void> {
     const { limit, window } = this
     if (this.stopped) return Effect.void
-    const encoded = this.codec.encode(values)
+    const end = Math.min(values.length, start + this.fitting)
+    const encoded = this.codec.encode(end - start === values.length ? values : values.slice(start, end))
     if (Result.isFailure(encoded)) return Effect.die(new Error(`an item of the stream cannot be encoded: ${encoded.failure}`))
     const body = encoded.success
     const { length } = body
-    const cost = chunkCost(length, values.length)
-    if (cost > Math.min(longLength, window, limit) && values.length > 1) {
-      const half = values.length >> 1
-      return Effect.andThen(this.emit(values.slice(0, half)), Effect.suspend(() => this.emit(values.slice(half))))
+    const items = end - start
+    const cost = chunkCost(length, items)
+    const fair = Math.min(longLength, window, limit)
+    if (cost > fair && items > 1) {
+      this.fitting = items >> 1
+      return this.from(values, start)
     }
     if (length > limit) return Effect.die(new MessageTooLarge({ what: "item", length, limit }))
+    // By what these took; but the next may be longer.
+    if (items === this.fitting) this.fitting = Math.max(items, Math.min(items * 16, Math.floor(items * fair / cost)))
+    const sent = this.chunk(body, cost, values, start)
+    return end === values.length ? sent : Effect.andThen(sent, Effect.suspend(() => this.from(values, end)))
+  }
+
+  /** Sends what was encoded, the items from that one on. */
+  private chunk(body: Uint8Array, cost: number, values: ReadonlyArray<unknown>, start: number): Effect.Effect<void> {
+    const { length } = body
     if (length > longLength) {
       return this.maySend(cost, length)
         ? this.sendLong(body.slice(), cost)
-        : this.wait(cost, length, () => this.emit(values))
+        : this.wait(cost, length, () => this.emit(values.slice(start, start + 1)))
     }
     if (!this.maySend(cost, 0)) {
       // The codec's bytes are a view that does not last.

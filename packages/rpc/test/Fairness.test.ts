@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Logger, Schema, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Logger, Schema, SchemaGetter, Stream } from "effect"
 import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
 import { clientOver } from "../src/clientOver.ts"
 import { methodsOf } from "../src/Contract.ts"
@@ -12,12 +12,23 @@ import { RawPeer, text, turns, until } from "./support/rawPeer.ts"
 
 const mebibyte = 1024 * 1024
 
+let encoded = 0
+/** Tells how many were encoded. */
+const Counted = Schema.String.pipe(Schema.decodeTo(Schema.String, {
+  decode: SchemaGetter.passthrough(),
+  encode: SchemaGetter.transform((text: string) => {
+    encoded++
+    return text
+  })
+}))
+
 const Group = RpcGroup.make(
   Rpc.make("Ping", { success: Schema.String }),
   Rpc.make("Get", { payload: { length: Schema.Int }, success: Schema.Uint8Array }),
   Rpc.make("Put", { payload: { bytes: Schema.Uint8Array }, success: Schema.Int }),
   Rpc.make("Store", { payload: { data: RpcSchema.Stream(Schema.Uint8Array, Schema.Never) }, success: Schema.Int }),
   Rpc.make("Items", { payload: { count: Schema.Int, size: Schema.Int }, success: Schema.Uint8Array, stream: true }),
+  Rpc.make("Counted", { payload: { length: Schema.Int }, success: Counted, stream: true }),
   Rpc.make("Wait")
 )
 const methods = methodsOf(Group).map(({ name }) => ({ name, fingerprint: "" }))
@@ -30,6 +41,7 @@ const Live = Group.toLayer({
   Put: ({ bytes }) => Effect.succeed(bytes.length),
   Store: ({ data }) => Stream.runFold(data, () => 0, (sum, bytes) => sum + bytes.length),
   Items: ({ count, size }) => Stream.map(Stream.range(1, count), () => new Uint8Array(size)),
+  Counted: ({ length }) => Stream.fromIterable(Array.from({ length: 4096 }, () => "x".repeat(length))),
   Wait: () => Effect.acquireUseRelease(Effect.sync(() => waiting++), () => Effect.never, () => Effect.sync(() => waiting--))
 }).pipe(Layer.provideMerge(Logger.layer([])))
 
@@ -95,6 +107,24 @@ describe("A connection", () => {
       yield* Deferred.succeed(gate, undefined)
       yield* Fiber.join(idle)
     }).pipe(Effect.scoped, Effect.provide(Live)))
+})
+
+describe("A stream whose items come many at once", () => {
+  for (const length of [100, 10_000, 100_000]) {
+    it.live(`encodes few more of them than its consumer may take, of ${length} bytes each`, () =>
+      Effect.gen(function*() {
+        const window = 256 * 1024
+        const { client } = yield* pair(Group, { client: { window } })
+        encoded = 0
+        const idle = yield* Effect.forkChild(Stream.runForEach(client.Counted({ length }), () => Effect.never))
+        yield* turns(20)
+        // Twice its window, for what was encoded and did not fit in a chunk with the rest, and those that nobody knew the length of.
+        assert.isAtMost(encoded, 2 * window / length + 8)
+        assert.isAtLeast(encoded, 2)
+        yield* Fiber.interrupt(idle)
+        assert.strictEqual(yield* Stream.runCount(client.Counted({ length: 1000 })), 4096)
+      }).pipe(Effect.scoped, Effect.provide(Live)))
+  }
 })
 
 describe("An interruption", () => {
