@@ -206,6 +206,9 @@ export interface Greeting {
   readonly hello: Uint8Array | undefined
 }
 
+/** A Hello of a server that tells of these methods. */
+export const helloTelling = (methods: unknown): Uint8Array => told1(rightLimits, methods)
+
 /** A Hello that any client or server of the contract talks to. */
 export const honestGreeting = (codec: Codec): Greeting => ({
   codec,

@@ -7,6 +7,9 @@ import type { Outcome, Scenario } from "./Scenario.ts"
 
 const directory = fileURLToPath(new URL("../../node_modules/.cache/figures/", import.meta.url))
 
+/** The most letters of a plan that are shown. */
+const longest = 4000
+
 /** What one run of a scenario did, and from which seed. */
 export const line = ({ name }: Scenario, seed: number, { actions, cases, met, most }: Outcome): string => {
   const reasons = Array.from(met, ([what, times]) => `${what} ${times}`).sort().join(", ")
@@ -19,7 +22,7 @@ export const line = ({ name }: Scenario, seed: number, { actions, cases, met, mo
 export const finding = ({ name }: Scenario, { find }: Outcome): string | undefined =>
   find && [
     `${name}: ${find.error}`,
-    `the shortest plan that shows it: ${find.plan}`,
+    `the shortest plan that shows it: ${find.plan.length > longest ? `${find.plan.slice(0, longest)}…` : find.plan}`,
     `to run it again: npm run fuzz -- --scenario ${JSON.stringify(name)} --seed ${find.seed} --path ${find.path}`
   ].join("\n")
 

@@ -2,6 +2,7 @@
  * All scenarios of the hostile peer.
  */
 import { emulated, memory } from "../conformance/backends.ts"
+import { hostileDescriptions } from "./descriptions.ts"
 import { hostileAnswerers, hostileCallers } from "./frameScenarios.ts"
 import { hostileClients, hostileServers } from "./pages.ts"
 import { parallelClients } from "./parallel.ts"
@@ -18,6 +19,7 @@ export const scenarios: ReadonlyArray<Scenario> = [
   hostileCallers(emulated),
   hostileAnswerers(memory),
   hostileAnswerers(emulated),
+  hostileDescriptions(memory),
   hostileProcesses,
   hostileRequests(memory),
   hostileRequests(emulated),

@@ -103,27 +103,43 @@ const flaw = (shape: Shape, outer: ReadonlyArray<Shape>, budget: { left: number 
 const isRecursive = (shape: Shape): boolean => (typeof shape === "object" && "up" in shape) || partsOf(shape).some(isRecursive)
 
 /** What tells an object from others: the literals of the fields that it cannot be without. */
-const tagsOf = (shape: Shape): ReadonlyMap<string, unknown> =>
-  new Map(
-    typeof shape === "object" && "fields" in shape
-      ? shape.fields.flatMap(({ name, optional, type }) =>
-        optional === undefined && typeof type === "object" && "literal" in type ? [[name, type.literal] as const] : []
-      )
-      : []
-  )
+const tagsOf = (shape: Shape): ReadonlyArray<readonly [name: string, literal: unknown]> =>
+  typeof shape === "object" && "fields" in shape
+    ? shape.fields.flatMap(({ name, optional, type }) =>
+      optional === undefined && typeof type === "object" && "literal" in type ? [[name, type.literal] as const] : []
+    )
+    : []
 
-/** Whether no value can look like both at first sight, whichever of its fields it has. */
-const areApart = (one: Shape, other: Shape): boolean => {
-  const isObject = (shape: Shape) => typeof shape === "object" && "fields" in shape
-  if (isObject(one) !== isObject(other)) return true
-  const tags = tagsOf(one)
-  const others = tagsOf(other)
-  return tags.size > 0 && tags.size === others.size && [...tags].every(([name, tag]) => others.has(name) && others.get(name) !== tag)
+/** Members of a union that are told apart at first sight, whichever of its fields a value has. */
+class Apart {
+  private hasList = false
+  private tags: ReadonlyMap<string, Set<unknown>> | undefined
+
+  /** False where some value could be of this one and of another. */
+  add(shape: Shape): boolean {
+    if (typeof shape === "object" && "fields" in shape) return this.addObject(tagsOf(shape))
+    const isFirst = !this.hasList
+    this.hasList = true
+    return isFirst
+  }
+
+  private addObject(tags: ReadonlyArray<readonly [name: string, literal: unknown]>): boolean {
+    if (this.tags === undefined) {
+      this.tags = new Map(tags.map(([name, literal]) => [name, new Set([literal])]))
+      return true
+    }
+    const { tags: known } = this
+    if (tags.length === 0 || tags.length !== known.size) return false
+    return tags.every(([name, literal]) => {
+      const others = known.get(name)
+      return others !== undefined && !others.has(literal) && others.add(literal)
+    })
+  }
 }
 
 /** Whether two members of a union, and of the unions among them, hold values of their own kind and are not told apart. */
 const isDoubled = (union: Shape, outer: ReadonlyArray<Shape>): boolean => {
-  const found: Array<Shape> = []
+  const found = new Apart()
   const add = (shape: Shape, outer: ReadonlyArray<Shape>): boolean => {
     if (typeof shape === "object" && "up" in shape) {
       const at = outer.length - shape.up
@@ -131,10 +147,7 @@ const isDoubled = (union: Shape, outer: ReadonlyArray<Shape>): boolean => {
       return target !== undefined && add(target, outer.slice(0, at))
     }
     if (typeof shape === "object" && "union" in shape) return shape.union.some((member) => add(member, [...outer, shape]))
-    if (!isRecursive(shape)) return false
-    if (!found.every((other) => areApart(shape, other))) return true
-    found.push(shape)
-    return false
+    return isRecursive(shape) && !found.add(shape)
   }
   return add(union, outer)
 }

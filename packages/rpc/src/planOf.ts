@@ -160,9 +160,12 @@ const needsEffect = (ast: SchemaAST.AST): boolean => {
     }
     case "Arrays":
       return ast.elements.some(isIntricate)
-    case "Union":
+    case "Union": {
+      // Members may all hold each other: none is gone through twice.
+      const seen = new Set<SchemaAST.AST>()
       return ast.options?.mode === "oneOf" || (ast.types.length === 1 && ast.checks !== undefined) ||
-        ast.types.some((type) => transforms(type))
+        ast.types.some((type) => transforms(type, seen))
+    }
     case "TemplateLiteral":
       return true
     default:
