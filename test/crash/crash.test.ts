@@ -1,7 +1,7 @@
 /**
  * `kill -9` at random moments, under load and while connections are made: nothing is left behind, and whoever survives goes on with the next.
  *
- * `VCHAN_CRASHES` says how often in all; 24 where not given. `VCHAN_SEED` repeats the choice of whom and when, though not how far the processes
+ * `VCHAN_CRASHES` says how often in all; 12 where not given. `VCHAN_SEED` repeats the choice of whom and when, though not how far the processes
  * have come by then.
  */
 import { assert, beforeAll, describe, it } from "@effect/vitest"
@@ -12,7 +12,7 @@ import { bundle, makeCrew, type Open, until } from "./Crew.ts"
 import { random } from "./random.ts"
 import type { Role, Standing } from "./Telling.ts"
 
-const crashes = Number(process.env.VCHAN_CRASHES ?? 24)
+const crashes = Number(process.env.VCHAN_CRASHES ?? 12)
 const seed = Number(process.env.VCHAN_SEED ?? Date.now() % 1_000_000_000)
 
 /**

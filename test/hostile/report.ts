@@ -1,11 +1,8 @@
 /**
  * How scenarios tell what they did: a line for each, the figures that docs/SECURITY.md shows, and, of a find, how to see it again.
  */
-import * as fs from "node:fs"
-import { fileURLToPath } from "node:url"
+import { leaveFigures } from "../figures.ts"
 import type { Outcome, Scenario } from "./Scenario.ts"
-
-const directory = fileURLToPath(new URL("../../node_modules/.cache/figures/", import.meta.url))
 
 /** The most letters of a plan that are shown. */
 const longest = 4000
@@ -29,7 +26,5 @@ export const finding = ({ name }: Scenario, { find }: Outcome): string | undefin
 /** Keeps the figures where the documents' script finds them. */
 export const keepFigures = (outcomes: ReadonlyArray<Outcome>): void => {
   const sum = (of: (outcome: Outcome) => number) => outcomes.reduce((sum, outcome) => sum + of(outcome), 0)
-  const figures = { scenarios: outcomes.length, cases: sum(({ cases }) => cases), actions: sum(({ actions }) => actions) }
-  fs.mkdirSync(directory, { recursive: true })
-  fs.writeFileSync(`${directory}hostile.json`, `${JSON.stringify(figures)}\n`)
+  leaveFigures("hostile", { scenarios: outcomes.length, cases: sum(({ cases }) => cases), actions: sum(({ actions }) => actions) })
 }

@@ -84,7 +84,10 @@ const publish = (to: string, make: (out: string) => void): void => {
 
 const unpack = (out: string): void => {
   const folder = path.dirname(out)
-  execFileSync("apt-get", ["download", "-q", "-o", "APT::Sandbox::User=root", ...packages], { cwd: folder, stdio: "pipe" })
+  execFileSync("apt-get", ["download", "-q", "-o", "Acquire::Retries=3", "-o", "APT::Sandbox::User=root", ...packages], {
+    cwd: folder,
+    stdio: "pipe"
+  })
   for (const file of fs.readdirSync(folder).filter((name) => name.endsWith(".deb"))) {
     execFileSync("dpkg", ["-x", file, out], { cwd: folder, stdio: "pipe" })
   }

@@ -7,9 +7,15 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 
+/** Where there is room for the pages of hundreds of connections: a container's /dev/shm may have 64 MiB. */
+const base = (): string => {
+  const { bavail, bsize } = fs.existsSync("/dev/shm") ? fs.statfsSync("/dev/shm") : { bavail: 0, bsize: 0 }
+  return bavail * bsize < 2 ** 30 ? os.tmpdir() : "/dev/shm"
+}
+
 /** A directory that goes with the Scope. */
 export const temporaryDirectory: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
-  Effect.sync(() => fs.mkdtempSync(path.join(fs.existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir(), "vchan-test-"))),
+  Effect.sync(() => fs.mkdtempSync(path.join(base(), "vchan-test-"))),
   (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
 )
 
