@@ -1,5 +1,5 @@
 /**
- * Bytes between two processes: a vchan by its callbacks and by its Effects, beside what else carries bytes.
+ * Bytes between two processes: a vchan by its callbacks, its Effects and its Sink, beside what else carries bytes.
  */
 import { Effect } from "effect"
 import * as path from "node:path"
@@ -15,6 +15,7 @@ import { source } from "../raw/source.ts"
 export const raw = {
   vchan: "vchan, callbacks",
   fibers: "vchan, Effects",
+  sink: "vchan, Sink",
   limit: "C ring, same waiting",
   xenvchan: "C libxenvchan",
   csocket: "C unix socket",
@@ -33,7 +34,7 @@ const pair = (kind: string, address: string): Processes => [
 ]
 
 /** A pair over a vchan with rings of that size. */
-export const ours = (kind: "vchan" | "fibers", ring: number): Processes => pair(kind, `${kind}-${ring}:${ring}`)
+export const ours = (kind: "vchan" | "fibers" | "sink", ring: number): Processes => pair(kind, `${kind}-${ring}:${ring}`)
 
 /** The same over libxenvchan, as Debian has it. Throws where it cannot be had. */
 export const xenvchan = (ring: number): Processes => {
@@ -103,6 +104,7 @@ export const comparison: Comparison = Effect.fnUntraced(function*(effort) {
   const found: ReadonlyArray<Named> = [
     [raw.vchan, ours("vchan", ring)],
     [raw.fibers, ours("fibers", ring)],
+    [raw.sink, ours("sink", ring)],
     ...orLeft(raw.limit, () => native("ring", String(ring))),
     ...orLeft(raw.xenvchan, () => xenvchan(ring)),
     ...orLeft(raw.csocket, () => native("socket")),

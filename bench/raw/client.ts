@@ -1,5 +1,5 @@
 /**
- * A process that runs raw loads: `client.ts vchan|fibers|socket|tcp ADDRESS`, `worker` or `child`.
+ * A process that runs raw loads: `client.ts vchan|fibers|sink|socket|tcp ADDRESS`, `worker` or `child`.
  */
 import { answer } from "../answer.ts"
 import { fiberLoads } from "./fibers.ts"
@@ -15,7 +15,8 @@ switch (kind) {
     answer(loadsOver(await vchan.connect(address)))
     break
   case "fibers":
-    answer(await fiberLoads(address))
+  case "sink":
+    answer(await fiberLoads(kind, address))
     break
   case "socket":
     answer(loadsOver(await socket.connect(address)))

@@ -1,8 +1,9 @@
 /**
- * The raw loads over a vchan by its Effects, `write` and `readInto`, as programs use it. Headers and answers are as in loads.ts.
+ * The raw loads over a vchan by its Effects, as programs use it: `readInto`, and `write` for each message or `sink` for chunks of them.
+ * Headers and answers are as in loads.ts.
  */
 import { Handshake, type Vchan, type VchanError } from "@vchan/vchan"
-import { Effect } from "effect"
+import { Array as Arr, Cause, Effect, Stream } from "effect"
 import { crc32 } from "node:zlib"
 import { check, type Loads, median } from "../answer.ts"
 import { domain, inDomain } from "../inDomain.ts"
@@ -26,7 +27,10 @@ const readAll = (vchan: Vchan, total: number, use: (bytes: Uint8Array) => Effect
   })
 }
 
-const writeAll = (vchan: Vchan, message: Uint8Array, total: number) => {
+/** How a side writes messages. */
+type Way = (vchan: Vchan, message: Uint8Array, total: number) => Effect.Effect<void, VchanError>
+
+const writeAll: Way = (vchan, message, total) => {
   let left = total
   return Effect.whileLoop({
     while: () => left > 0,
@@ -37,6 +41,25 @@ const writeAll = (vchan: Vchan, message: Uint8Array, total: number) => {
     step: () => {}
   })
 }
+
+/** What is in a chunk of small messages. */
+const chunkLength = 64 * 1024
+
+/** Sends chunks of messages, as a stream has them that does many at a time. */
+const runSink: Way = (vchan, message, total) => {
+  const chunk = Arr.makeBy(Math.max(1, chunkLength / message.length), () => message)
+  let left = total / message.length
+  const pull = Effect.suspend(() => {
+    const count = Math.min(left, chunk.length)
+    left -= count
+    if (count === chunk.length) return Effect.succeed(chunk)
+    const rest = chunk.slice(0, count)
+    return Arr.isArrayNonEmpty(rest) ? Effect.succeed(rest) : Cause.done()
+  })
+  return Stream.run(Stream.fromPull(Effect.succeed(pull)), vchan.sink)
+}
+
+const ways = { fibers: writeAll, sink: runSink } satisfies Record<string, Way>
 
 const count = () => Effect.void
 
@@ -50,7 +73,7 @@ const summed = () => {
   return { use, crc: () => crc }
 }
 
-const serveOne = Effect.fnUntraced(function*(vchan: Vchan) {
+const serveOne = Effect.fnUntraced(function*(vchan: Vchan, write: Way) {
   const head = Buffer.alloc(16)
   for (;;) {
     yield* vchan.receive(head)
@@ -61,7 +84,7 @@ const serveOne = Effect.fnUntraced(function*(vchan: Vchan) {
       yield* readAll(vchan, total, (bytes) => Effect.andThen(use(bytes), vchan.write(bytes)))
     } else {
       const sending = (kind & 255) === mode.both ? total : 0
-      yield* Effect.all([writeAll(vchan, pattern.subarray(0, size), sending), readAll(vchan, total, use)], {
+      yield* Effect.all([write(vchan, pattern.subarray(0, size), sending), readAll(vchan, total, use)], {
         concurrency: "unbounded",
         discard: true
       })
@@ -70,7 +93,7 @@ const serveOne = Effect.fnUntraced(function*(vchan: Vchan) {
   }
 })
 
-const runOne = Effect.fnUntraced(function*(vchan: Vchan, kind: number, size: number, rounds: number) {
+const runOne = Effect.fnUntraced(function*(vchan: Vchan, write: Way, kind: number, size: number, rounds: number) {
   const message = pattern.subarray(0, size)
   const total = size * rounds
   const times = new Float64Array((kind & 255) === mode.echo ? rounds : 0)
@@ -91,7 +114,7 @@ const runOne = Effect.fnUntraced(function*(vchan: Vchan, kind: number, size: num
     }
   } else {
     const back = (kind & 255) === mode.both ? total : 0
-    yield* Effect.all([writeAll(vchan, message, total), readAll(vchan, back, use)], { concurrency: "unbounded", discard: true })
+    yield* Effect.all([write(vchan, message, total), readAll(vchan, back, use)], { concurrency: "unbounded", discard: true })
   }
   const answer = Buffer.alloc(8)
   yield* vchan.receive(answer)
@@ -104,19 +127,19 @@ const runOne = Effect.fnUntraced(function*(vchan: Vchan, kind: number, size: num
 })
 
 /** Serves the client that comes. */
-export const serveFibers = (address: string, ready: () => void): void => {
+export const serveFibers = (way: keyof typeof ways, address: string, ready: () => void): void => {
   void inDomain(
     domain.server,
     Effect.gen(function*() {
       const server = yield* Handshake.server(parse(address).server)
       ready()
-      yield* serveOne(yield* server.accept)
+      yield* serveOne(yield* server.accept, ways[way])
     })
   )
 }
 
 /** The loads over a connection to a server of this kind. */
-export const fiberLoads = async (address: string): Promise<Loads> => {
+export const fiberLoads = async (way: keyof typeof ways, address: string): Promise<Loads> => {
   const vchan = await inDomain(domain.client, Handshake.client(parse(address).client))
-  return loadsBy((kind, size, rounds) => Effect.runPromise(runOne(vchan, kind, size, rounds)))
+  return loadsBy((kind, size, rounds) => Effect.runPromise(runOne(vchan, ways[way], kind, size, rounds)))
 }

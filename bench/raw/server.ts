@@ -1,5 +1,5 @@
 /**
- * A process, or a worker, that serves raw loads: `server.ts vchan|fibers|socket|tcp ADDRESS`, `worker` or `child`. A process that was given
+ * A process, or a worker, that serves raw loads: `server.ts vchan|fibers|sink|socket|tcp ADDRESS`, `worker` or `child`. A process that was given
  * an address ends with its standard input.
  */
 import { parentPort } from "node:worker_threads"
@@ -26,7 +26,8 @@ switch (kind) {
     vchan.serve(serve, address, ready)
     break
   case "fibers":
-    serveFibers(address, ready)
+  case "sink":
+    serveFibers(kind, address, ready)
     break
   case "socket":
     socket.serve(serve, address, ready)

@@ -168,6 +168,7 @@ const isIndex = (property: string | symbol): property is string => typeof proper
 
 const elements: ProxyHandler<Elements> = {
   get: (target, property) => {
+    if (property === "set") return setElements
     if (!isIndex(property)) return Reflect.get(target, property, target)
     const at = Number(property)
     return at < target.length ? load(addressOf(target, at), "plain") : undefined
@@ -178,6 +179,11 @@ const elements: ProxyHandler<Elements> = {
     store(addressOf(target, at), asElement(target, Number(value)), "plain")
     return true
   }
+}
+
+/** Element by element in rising order, each a step of its own. */
+const setElements = function(this: Elements, source: ArrayLike<number>, offset = 0): void {
+  for (let at = 0; at < source.length; at++) this[offset + at] = source[at] ?? 0
 }
 
 const addressOf = (array: object, at: number): number => {

@@ -6,21 +6,15 @@
  * is given out, once.
  */
 import type { DomId, Port, PortListener } from "@vchan/xen"
-import { Deferred, Effect, Stream } from "effect"
+import { Deferred, Effect, Sink, Stream } from "effect"
 import { corruption } from "./corruption.ts"
 import { FiberReader } from "./FiberReader.ts"
 import { FiberWriter } from "./FiberWriter.ts"
+import { checkRange, tooLong } from "./range.ts"
 import type { Consumer, Producer } from "./Ring.ts"
 import { live, type SharedPage } from "./SharedPage.ts"
 import type { Vchan, VchanListener } from "./Vchan.ts"
-import { Closed, PacketTooLong, PeerGone, RingCorrupt, VchanError } from "./VchanError.ts"
-
-const checkRange = (bytes: Uint8Array, offset: number, length: number): void => {
-  // Bytes published beyond the buffer's end would be old content of the ring, and an index must stay a whole number.
-  if (!(Number.isInteger(offset) && Number.isInteger(length) && offset >= 0 && length >= 0 && length <= bytes.length - offset)) {
-    throw new RangeError(`${length} bytes from ${offset} on are not in a buffer of ${bytes.length}`)
-  }
-}
+import { Closed, PeerGone, RingCorrupt, VchanError } from "./VchanError.ts"
 
 /** One connection. */
 export class Connection implements Vchan, PortListener {
@@ -43,7 +37,8 @@ export class Connection implements Vchan, PortListener {
   /** How much lay there when the listener last took nothing: it is not asked again for the same bytes. */
   private refused = 0
   private met: boolean
-  private error: VchanError | undefined
+  /** Why nothing moves any more, once it is so. */
+  error: VchanError | undefined
   private told = false
   private readonly meeting = Deferred.makeUnsafe<void, VchanError>()
   private readonly ending = Deferred.makeUnsafe<VchanError>()
@@ -72,23 +67,12 @@ export class Connection implements Vchan, PortListener {
     this.writeRing = options.producer.size
     // The server was there first: a client has met it by having come.
     this.met = options.role === "client"
-    this.reader = new FiberReader({
-      available: () => this.available(),
-      take: (buffer, offset, length, least) => this.take(buffer, offset, length, least),
-      error: () => this.error,
-      taken: () => this.listener !== undefined,
-      awaited: () => this.port.expectUnsafe()
-    })
-    this.writer = new FiberWriter({
-      put: (bytes, offset, length, least) => this.put(bytes, offset, length, least),
-      error: () => this.error,
-      awaited: () => this.port.expectUnsafe()
-    })
+    this.reader = new FiberReader(this)
+    this.writer = new FiberWriter(this)
   }
 
   /** Waits until the peer has connected. A client that wrote or read something, and is gone already, has connected too. */
   readonly connected: Effect.Effect<void, VchanError> = Deferred.await(this.meeting)
-
   readonly ended: Effect.Effect<VchanError> = Deferred.await(this.ending)
 
   /** Whether the peer is still awaited, is there as far as is known, or has said goodbye. */
@@ -99,6 +83,16 @@ export class Connection implements Vchan, PortListener {
   /** The own indexes of both rings. */
   get positions(): { readonly reading: number; readonly writing: number } {
     return { reading: this.consumer.position, writing: this.producer.position }
+  }
+
+  /** Whether a listener has taken the reading over. */
+  get isTaken(): boolean {
+    return this.listener !== undefined
+  }
+
+  /** A fiber waits now. */
+  awaited(): void {
+    this.port.expectUnsafe()
   }
 
   /** Starts to answer the port. */
@@ -170,17 +164,18 @@ export class Connection implements Vchan, PortListener {
   readonly readInto = (buffer: Uint8Array): Effect.Effect<number, VchanError> => this.reader.readInto(buffer)
 
   readonly receive = (buffer: Uint8Array): Effect.Effect<void, VchanError> =>
-    Effect.suspend(() => buffer.length > this.readRing ? this.tooLong(buffer.length, this.readRing) : this.reader.receive(buffer))
+    Effect.suspend(() => buffer.length > this.readRing ? tooLong(this, buffer.length, this.readRing) : this.reader.receive(buffer))
 
   readonly stream: Stream.Stream<Uint8Array, VchanError> = Stream.suspend(() => this.reader.stream)
 
   readonly write = (bytes: Uint8Array): Effect.Effect<void, VchanError> => this.writer.write(bytes, false)
+  readonly writeAll = (buffers: ReadonlyArray<Uint8Array>): Effect.Effect<void, VchanError> => this.writer.writeAll(buffers)
+  readonly sink: Sink.Sink<void, Uint8Array, never, VchanError> = Sink.forEachArray(this.writeAll)
 
   readonly send = (bytes: Uint8Array): Effect.Effect<void, VchanError> =>
-    Effect.suspend(() => bytes.length > this.writeRing ? this.tooLong(bytes.length, this.writeRing) : this.writer.write(bytes, true))
+    Effect.suspend(() => bytes.length > this.writeRing ? tooLong(this, bytes.length, this.writeRing) : this.writer.write(bytes, true))
 
   readonly availableUnsafe = (): number => this.available()
-
   readonly spaceUnsafe = (): number => this.error === undefined && this.writer.idle ? this.space() : 0
 
   readonly readUnsafe = (buffer: Uint8Array, offset: number, length: number): number => {
@@ -232,17 +227,28 @@ export class Connection implements Vchan, PortListener {
     return took
   }
 
-  private put(bytes: Uint8Array, offset: number, length: number, least: number): number {
+  put(bytes: Uint8Array, offset: number, length: number, least: number): number {
+    return this.mayWrite() ? this.wrote(this.producer.write(bytes, offset, length, least)) : 0
+  }
+
+  putEach(buffers: ReadonlyArray<Uint8Array>, index: number): number {
+    return this.mayWrite() ? this.wrote(this.producer.writeEach(buffers, index)) : 0
+  }
+
+  private mayWrite(): boolean {
     if (this.error === undefined && this.page.isGone(this.other)) this.checkLive()
-    if (this.error !== undefined) return 0
-    const count = this.producer.write(bytes, offset, length, least)
+    return this.error === undefined
+  }
+
+  /** Tells the peer, if it asked, that something was written. */
+  private wrote(count: number): number {
     if (count === 0) return this.checkRings()
     if (this.producer.takeNotify()) this.port.notifyUnsafe()
     if (this.listener !== undefined || this.reader.wanted > 0) this.port.expectUnsafe()
     return count
   }
 
-  private take(buffer: Uint8Array, offset: number, length: number, least: number): number {
+  take(buffer: Uint8Array, offset: number, length: number, least: number): number {
     const count = this.consumer.read(buffer, offset, length, least)
     if (count === 0) return this.checkRings()
     // Who wrote has connected, even where it came and went between two looks at its live byte.
@@ -256,7 +262,7 @@ export class Connection implements Vchan, PortListener {
     return count
   }
 
-  private available(): number {
+  available(): number {
     return this.consumer.available() || this.checkRings()
   }
 
@@ -290,9 +296,5 @@ export class Connection implements Vchan, PortListener {
     const found = this.error === undefined ? corruption(this.role, this.consumer, this.producer) : undefined
     if (found !== undefined) this.end(found)
     return 0
-  }
-
-  private tooLong(length: number, ring: number): Effect.Effect<never, VchanError> {
-    return Effect.fail(new VchanError({ domid: this.peer, path: this.path, reason: new PacketTooLong({ length, ring }) }))
   }
 }

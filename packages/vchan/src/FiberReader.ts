@@ -4,19 +4,20 @@
  * Belongs to its connection, which wakes the fiber when enough bytes are there or the connection has ended.
  */
 import { type Array as Arr, Cause, Effect, type Pull, Stream } from "effect"
+import { Buffer } from "node:buffer"
 import type { VchanError } from "./VchanError.ts"
 
 /** What is read from. */
 export interface Source {
-  readonly available: () => number
+  available(): number
   /** Reads up to `length` bytes, or none where fewer than `least` are there. */
-  readonly take: (buffer: Uint8Array, offset: number, length: number, least: number) => number
+  take(buffer: Uint8Array, offset: number, length: number, least: number): number
   /** Why no more bytes will come; undefined while some may. */
-  readonly error: () => VchanError | undefined
+  readonly error: VchanError | undefined
   /** Whether a listener reads instead. */
-  readonly taken: () => boolean
+  readonly isTaken: boolean
   /** Somebody waits now. */
-  readonly awaited: () => void
+  awaited(): void
 }
 
 /** A fiber that waits for `least` bytes. */
@@ -67,10 +68,12 @@ export class FiberReader {
   private readonly pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, VchanError> = Effect.suspend(() => {
     const available = Math.min(this.source.available(), chunkSize)
     if (available > 0) {
-      const chunk = new Uint8Array(available)
-      return Effect.succeed([chunk.subarray(0, this.source.take(chunk, 0, available, 0))] as const)
+      // Not zeroed, for all of it is written now, but where the ring broke meanwhile.
+      const chunk = new Uint8Array(Buffer.allocUnsafeSlow(available).buffer)
+      const count = this.source.take(chunk, 0, available, 0)
+      return Effect.succeed([count === available ? chunk : chunk.slice(0, count)] as const)
     }
-    if (this.source.error()?.reason._tag === "PeerGone") return Cause.done()
+    if (this.source.error?.reason._tag === "PeerGone") return Cause.done()
     return Effect.flatMap(this.wait(1), () => this.pull)
   })
 
@@ -79,9 +82,9 @@ export class FiberReader {
   /** Waits until `least` bytes may be there, or fails where they never will. */
   private wait(least: number): Effect.Effect<void, VchanError> {
     return Effect.callback((resume) => {
-      const error = this.source.error()
+      const error = this.source.error
       if (error !== undefined) return resume(Effect.fail(error))
-      if (this.waiter !== undefined || this.source.taken()) return resume(Effect.die(new Error("a vchan has one reader at a time")))
+      if (this.waiter !== undefined || this.source.isTaken) return resume(Effect.die(new Error("a vchan has one reader at a time")))
       const waiter: Waiter = { least, resume }
       this.waiter = waiter
       this.source.awaited()

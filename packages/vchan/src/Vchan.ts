@@ -6,7 +6,7 @@
  * half-close: the protocol has none.
  */
 import type { DomId } from "@vchan/xen"
-import type { Effect, Stream } from "effect"
+import type { Effect, Sink, Stream } from "effect"
 import type { VchanError } from "./VchanError.ts"
 
 /** Callbacks for code that lives below fibers. They run on the JavaScript thread and must not throw. */
@@ -35,12 +35,16 @@ export interface Vchan {
   readonly readInto: (buffer: Uint8Array) => Effect.Effect<number, VchanError>
   /** Stream-based: writes all of `bytes`, waiting for space where needed. Interrupted, it may have written a part. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, VchanError>
+  /** As `write` of one buffer after the other, which nothing comes between: many small ones cost little more than one. */
+  readonly writeAll: (buffers: ReadonlyArray<Uint8Array>) => Effect.Effect<void, VchanError>
   /** Packet-based: fills the whole of `buffer` at once, or fails with `PacketTooLong` or the end's reason. */
   readonly receive: (buffer: Uint8Array) => Effect.Effect<void, VchanError>
   /** Packet-based: writes all of `bytes` at once or nothing. */
   readonly send: (bytes: Uint8Array) => Effect.Effect<void, VchanError>
   /** All that comes, until the peer closes (the stream ends) or the connection breaks (it fails). */
   readonly stream: Stream.Stream<Uint8Array, VchanError>
+  /** Writes all that a stream emits, each chunk of it as `writeAll`. */
+  readonly sink: Sink.Sink<void, Uint8Array, never, VchanError>
   /** Waits until the connection has ended, and tells why. */
   readonly ended: Effect.Effect<VchanError>
 

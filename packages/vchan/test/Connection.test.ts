@@ -67,12 +67,55 @@ describe("bytes", () => {
       assert.isTrue(Buffer.concat([...chunks]).equals(pattern(700_000)))
     })))
 
+  it.live("a sink writes all that a stream emits, whatever the sizes, and waits for space", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      const { client, closeClient, server } = yield* connected(host, { leftMin: 4 * KiB, rightMin: 4 * KiB })
+      const sizes = Array.from({ length: 3000 }, (_, at) => at % 500 === 499 ? 40_000 : at * 7 % 150)
+      let next = 0
+      const buffers = sizes.map((size) => pattern(size, (next += size) - size))
+      const sending = Stream.run(Stream.rechunk(Stream.fromIterable(buffers), 700), client.sink)
+      yield* Effect.forkChild(Effect.andThen(sending, closeClient))
+      const came = yield* Stream.runCollect(server.stream)
+      assert.isTrue(Buffer.concat([...came]).equals(pattern(next)))
+    })))
+
+  it.live("nothing comes between the buffers of a writeAll that waits, and one that is interrupted lets the next go on", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      const { client, server } = yield* connected(host, { leftMin: 4 * KiB, rightMin: 4 * KiB })
+      const first = yield* Effect.forkChild(client.writeAll(Array.from({ length: 100 }, () => new Uint8Array(100).fill(1))))
+      const second = yield* Effect.forkChild(client.writeAll([new Uint8Array(9).fill(2), new Uint8Array(5000).fill(2)]))
+      yield* settle
+      assert.deepStrictEqual(yield* readExactly(server, 10_000), new Uint8Array(10_000).fill(1))
+      yield* Fiber.join(first)
+      yield* Fiber.interrupt(second)
+      const rest = server.availableUnsafe()
+      yield* client.write(new Uint8Array([3]))
+      const bytes = yield* readExactly(server, rest + 1)
+      assert.strictEqual(bytes.at(-1), 3)
+      assert.isTrue(bytes.subarray(0, rest).every((byte) => byte === 2))
+    })))
+
+  it.live("writeAll fails as write does once the peer is gone", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      const { client, closeClient, server } = yield* connected(host)
+      const waiting = yield* Effect.forkChild(server.writeAll(Array.from({ length: 4 }, () => new Uint8Array(200 * KiB))))
+      yield* settle
+      yield* closeClient
+      assert.strictEqual(client.spaceUnsafe(), 0)
+      assert.strictEqual(yield* reasonOf(Fiber.join(waiting)), "PeerGone")
+      for (const buffers of [[], [new Uint8Array(1)]]) {
+        assert.strictEqual(yield* reasonOf(server.writeAll(buffers)), "PeerGone")
+      }
+    })))
+
   it.live("empty buffers neither wait nor move anything", () =>
     onHost(Effect.fnUntraced(function*(host) {
       const { client, server } = yield* connected(host)
       const empty = new Uint8Array(0)
       yield* client.write(empty)
       yield* client.send(empty)
+      yield* client.writeAll([])
+      yield* client.writeAll([empty, empty])
       yield* server.receive(empty)
       assert.strictEqual(yield* server.readInto(empty), 0)
       assert.strictEqual(server.availableUnsafe(), 0)

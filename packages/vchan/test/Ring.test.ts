@@ -76,6 +76,51 @@ describe("packets", () => {
   })
 })
 
+describe("many buffers at once", () => {
+  it("are written whole while they fit, and published together", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(16, 64, 1024),
+        fc.integer({ min: 0, max: 2 ** 32 - 1 }),
+        fc.array(fc.record({ lengths: fc.array(fc.nat(40), { maxLength: 20 }), index: fc.nat(3), read: fc.nat(80) }), { maxLength: 60 }),
+        (size, start, rounds) => {
+          const ring = startAt(memory(size), start)
+          const producer = new Producer(ring)
+          const consumer = new Consumer(opposite(ring))
+          const queue: Array<number> = []
+          let next = 0
+          for (const { index, lengths, read } of rounds) {
+            const buffers = lengths.map((length) => pattern(length, next += length))
+            const space = size - queue.length
+            let [expected, bytes] = [0, 0]
+            for (const { length } of space === 0 ? [] : buffers.slice(index)) {
+              if (bytes + length > space) break
+              bytes += length
+              expected++
+            }
+            assert.strictEqual(producer.writeEach(buffers, index), expected)
+            for (const buffer of buffers.slice(index, index + expected)) queue.push(...buffer)
+            assert.strictEqual(consumer.available(), queue.length)
+            const into = new Uint8Array(read)
+            const count = consumer.read(into, 0, read)
+            assert.deepStrictEqual([...into.subarray(0, count)], queue.splice(0, count))
+          }
+        }
+      )
+    )
+  })
+
+  it("are published in parts, so that the peer begins with the first", () => {
+    const ring = memory(1 << 20)
+    const producer = new Producer(ring)
+    const buffers = Array.from({ length: 1000 }, () => pattern(1024))
+    const count = producer.writeEach(buffers, 0)
+    assert.isTrue(count > 0 && count <= 64, `${count} of them`)
+    assert.strictEqual(new Consumer(opposite(ring)).available(), 1024 * count)
+    assert.strictEqual(producer.writeEach([pattern(1 << 19)], 0), 0, "one that is long is written by itself")
+  })
+})
+
 describe("a hostile peer", () => {
   const lies = [1, 2, 1025, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF - 1024]
   for (const lie of lies) {
@@ -96,7 +141,7 @@ describe("a hostile peer", () => {
       const producer = new Producer(ring)
       producer.write(pattern(100), 0, 100)
       ring.indexes[0] = 105 + lie
-      assert.strictEqual(producer.write(pattern(9), 0, 9), 0)
+      assert.strictEqual(lie % 2 === 0 ? producer.write(pattern(9), 0, 9) : producer.writeEach([pattern(9)], 0), 0)
       assert.isNumber(producer.corrupt)
       assert.strictEqual(producer.space(), 0)
       assert.strictEqual(ring.indexes[1], 105)
@@ -156,6 +201,7 @@ describe("the end", () => {
     consumer.close()
     const before = [...ring.indexes, ...ring.header, ...ring.data]
     assert.strictEqual(producer.write(pattern(4), 0, 4), 0)
+    assert.strictEqual(producer.writeEach([pattern(0), pattern(4)], 0), 0)
     assert.strictEqual(consumer.read(new Uint8Array(4), 0, 4), 0)
     assert.strictEqual(consumer.available() + producer.space(), 0)
     producer.request()

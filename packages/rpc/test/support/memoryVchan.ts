@@ -3,7 +3,7 @@
  * a port's do. An end lives until `close` is called on either.
  */
 import { Closed, PeerGone, type Vchan, VchanError, type VchanListener, type VchanReason } from "@vchan/vchan"
-import { Effect, Stream } from "effect"
+import { Effect, Sink, Stream } from "effect"
 
 class Ring {
   readonly bytes: Uint8Array
@@ -75,9 +75,11 @@ export class MemoryVchan implements Vchan {
 
   readonly readInto = unused
   readonly write = unused
+  readonly writeAll = unused
   readonly receive = unused
   readonly send = unused
   readonly stream = Stream.fromEffect(unused())
+  readonly sink = Sink.fromEffect(unused())
   readonly ended = unused()
 
   readonly availableUnsafe = () => this.incoming.available

@@ -39,6 +39,8 @@ export abstract class EventSource<P extends LocalPort> {
   /** When something last happened, as `performance.now` counts, and whether it was looked for in vain since. */
   private busyAt = 0
   private waiting = false
+  /** A port that was awake was woken since the last look. */
+  private expects = false
   /** All ports sleep since the process was last busy. */
   private asleep = false
 
@@ -67,9 +69,14 @@ export abstract class EventSource<P extends LocalPort> {
 
   /** Keeps a port awake for as long as it is busy, and a while longer. */
   wake(local: LocalPort): void {
+    if (local.awake) {
+      // Every write of a busy program comes here: the time is told by the next look.
+      local.expects = true
+      this.expects = true
+      return
+    }
     this.busyAt = performance.now()
     local.until = this.busyAt + this.spin.window
-    if (local.awake) return
     if (this.awake.length === 0) this.waiting = false
     this.asleep = false
     local.awake = true
@@ -111,6 +118,8 @@ export abstract class EventSource<P extends LocalPort> {
     let now = performance.now()
     const end = now + Math.min(this.spin.window, longestTurn)
     while (this.awake.length > 0) {
+      if (this.expects) this.busyAt = now
+      this.expects = false
       const since = this.busyAt
       const progress = this.look(now)
       if (this.awake.length === 0) return
@@ -135,11 +144,13 @@ export abstract class EventSource<P extends LocalPort> {
       const local = this.awake[index]
       if (local?.listener === undefined) continue
       const { listener } = local
+      if (local.expects) local.until = now + this.spin.window
+      local.expects = false
       if (listener.look()) {
         progress = true
         local.vain = 0
         local.until = performance.now() + this.spin.window
-      } else if (now >= local.until && local.awake) {
+      } else if (now >= local.until && !local.expects && local.awake) {
         this.sleep(local, listener)
       }
     }
@@ -148,7 +159,7 @@ export abstract class EventSource<P extends LocalPort> {
 
   /** The port sleeps, unless something came at the last moment. */
   private sleep(local: LocalPort, listener: PortListener): void {
-    local.until = 0
+    local.expects = false
     if (local.vain > patience && !local.rested) return this.rest(local)
     local.rested = false
     const rung = local.unmask()
@@ -156,7 +167,7 @@ export abstract class EventSource<P extends LocalPort> {
     const stays = rung || listener.arm()
     if (!local.awake) return
     // Whoever expects something since then has not been asked to arm.
-    if (stays || local.until > 0) return local.mask()
+    if (stays || local.expects) return local.mask()
     this.leave(local)
   }
 
@@ -194,6 +205,8 @@ export abstract class LocalPort implements Port {
   awake = false
   /** Until when the port stays awake though nothing happens. */
   until = 0
+  /** It was woken while awake, and from the next look on stays so for as long as one that wakes. */
+  expects = false
   /** The events since there was work. */
   vain = 0
   /** The port was left alone for a while, and has not been armed since. */
