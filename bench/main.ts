@@ -9,6 +9,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Console, Effect } from "effect"
 import type { Comparison } from "./comparison.ts"
 import * as beside from "./comparisons/beside.ts"
+import * as codec from "./comparisons/codec.ts"
 import * as hosts from "./comparisons/hosts.ts"
 import * as raw from "./comparisons/raw.ts"
 import * as rings from "./comparisons/rings.ts"
@@ -22,6 +23,7 @@ const comparisons: Readonly<Record<string, Comparison>> = {
   raw: raw.comparison,
   rings: rings.comparison,
   rpc: rpc.comparison,
+  codec: codec.comparison,
   scale: scale.comparison,
   beside: beside.comparison,
   hosts: hosts.comparison,

@@ -1,12 +1,13 @@
 /**
- * The binary codec beside SchemaBinary, msgpackr with the schema's check, and JSON with it: encoding and decoding of four payloads, in turns in one
- * process. Prints microseconds for one value there and back, and how many times as long the others take. Run: `npx node rpc/codec.ts`.
+ * A codec on its own, as a measured process: `codec.ts KIND` writes and reads values of some schemas, each checked by its schema on the way.
  */
 import { Result, Schema } from "effect"
 import { SchemaBinary } from "effect/encoding"
-import { pack, unpack } from "msgpackr"
-import { binary, interpreted, json } from "../../packages/rpc/src/Codec.ts"
+import { Packr } from "msgpackr"
+import assert from "node:assert"
+import { binary, type Codec, interpreted } from "../../packages/rpc/src/Codec.ts"
 import type { PlainSchema } from "../../packages/rpc/src/Plan.ts"
+import { answer } from "../answer.ts"
 
 const Row = Schema.Struct({ id: Schema.Int, name: Schema.String, score: Schema.Number, on: Schema.Boolean })
 const fields = Array.from(
@@ -14,52 +15,71 @@ const fields = Array.from(
   (_, index) => [`field${index}`, [Schema.String, Schema.Int, Schema.Number, Schema.Boolean][index % 4]] as const
 )
 const Wide = Schema.Struct(Object.fromEntries(fields.map(([name, type]) => [name, type ?? Schema.String])))
-const wide = Object.fromEntries(fields.map(([name], index) => [name, ["some text", index, index / 3, true][index % 4]]))
+const Event = Schema.Union([
+  Schema.TaggedStruct("Moved", { id: Schema.Int, at: Schema.Date }),
+  Schema.TaggedStruct("Named", { id: Schema.Int, name: Schema.optionalKey(Schema.String) })
+])
 
-const payloads: ReadonlyArray<readonly [name: string, schema: PlainSchema, value: unknown]> = [
-  ["small call", Schema.Struct({ text: Schema.String }), { text: "hello" }],
-  ["20 fields", Wide, wide],
-  ["64 KiB bytes", Schema.Struct({ bytes: Schema.Uint8Array }), { bytes: new Uint8Array(65536) }],
+/** Schemas, in the order of the comparison's rows, and a value of each. */
+const samples: ReadonlyArray<readonly [schema: PlainSchema, value: unknown]> = [
+  [Schema.Struct({ text: Schema.String }), { text: "hello" }],
+  [Wide, Object.fromEntries(fields.map(([name], index) => [name, ["some text", index, index / 3, true][index % 4]]))],
   [
-    "1000 structs",
+    Schema.Array(Event),
+    Array.from({ length: 100 }, (_, id) => id % 2 === 0 ? { _tag: "Moved", id, at: new Date(id) } : { _tag: "Named", id, name: "x" })
+  ],
+  [
     Schema.Array(Row),
     Array.from({ length: 1000 }, (_, id) => ({ id, name: `name ${id}`, score: id / 7, on: id % 2 === 0 }))
-  ]
+  ],
+  [Schema.Struct({ bytes: Schema.Uint8Array }), { bytes: new Uint8Array(65536) }]
 ]
 
-const contenders = (schema: PlainSchema, value: unknown): ReadonlyArray<readonly [name: string, round: () => unknown]> => {
-  const codecs = { ours: binary(schema, {}), closures: binary(schema, {}, interpreted), "JSON": json(schema, {}) }
-  const { encode } = SchemaBinary.encoder(schema, { fingerprint: true })
-  const parser = SchemaBinary.parser(schema, { fingerprint: true })
-  const [check, write] = [Schema.decodeUnknownSync(schema), Schema.encodeUnknownSync(schema)]
-  return [
-    ...Object.entries(codecs).map(([name, codec]) =>
-      [name, () => Result.getOrThrow(codec.decode(Result.getOrThrow(codec.encode(value))))] as const
-    ),
-    ["SchemaBinary", () => parser.feedSync(encode(value))],
-    ["msgpackr", () => check(unpack(pack(write(value))))]
-  ]
+interface Both {
+  readonly write: (value: unknown) => Uint8Array
+  readonly read: (bytes: Uint8Array) => unknown
 }
 
-/** Microseconds of one round, in a slice of that many milliseconds. */
-const slice = (round: () => unknown, millis: number): number => {
+const ours = (codec: Codec): Both => ({
+  write: (value) => Result.getOrThrow(codec.encode(value)),
+  read: (bytes) => Result.getOrThrow(codec.decode(bytes))
+})
+
+const kinds: Readonly<Record<string, (schema: PlainSchema) => Both>> = {
+  generated: (schema) => ours(binary(schema, {})),
+  closures: (schema) => ours(binary(schema, {}, interpreted)),
+  schemaBinary: (schema) => {
+    const parser = SchemaBinary.parser(schema, { fingerprint: true })
+    return { write: SchemaBinary.encoder(schema, { fingerprint: true }).encode, read: (bytes) => parser.feedSync(bytes)[0] }
+  },
+  msgpackr: (schema) => {
+    const packr = new Packr({ structures: [] })
+    const [encode, decode] = [Schema.encodeUnknownSync(schema), Schema.decodeUnknownSync(schema)]
+    return { write: (value) => packr.pack(encode(value)), read: (bytes) => decode(packr.unpack(bytes)) }
+  },
+  json: (schema) => {
+    const codec = Schema.fromJsonString(Schema.toCodecJson(schema))
+    const [encode, decode] = [Schema.encodeUnknownSync(codec), Schema.decodeUnknownSync(codec)]
+    return { write: (value) => Buffer.from(encode(value)), read: (bytes) => decode(Buffer.from(bytes).toString()) }
+  }
+}
+
+const make = kinds[process.argv[2] ?? ""]
+if (make === undefined) throw new Error(`there is no codec ${process.argv[2]}`)
+const rounds = samples.map(([schema, value]) => {
+  const { read, write } = make(schema)
+  const bytes = write(value).slice()
+  // msgpackr gives bytes as a Buffer.
+  assert.deepEqual(read(bytes), value)
+  return { write: () => write(value), read: () => read(bytes) }
+})
+
+const timed = (way: "write" | "read") => (index: number = 0, count: number = 0) => {
+  const run = rounds[index]?.[way]
+  if (run === undefined) throw new Error(`there is no schema ${index}`)
   const start = performance.now()
-  let rounds = 0
-  do {
-    for (let index = 0; index < 8; index++) round()
-    rounds += 8
-  } while (performance.now() - start < millis)
-  return ((performance.now() - start) * 1000) / rounds
+  for (let round = 0; round < count; round++) run()
+  return Promise.resolve([(performance.now() - start) / 1000])
 }
 
-for (const [name, schema, value] of payloads) {
-  const all = contenders(schema, value)
-  const times = all.map((): Array<number> => [])
-  for (const [, round] of all) slice(round, 200)
-  for (let turn = 0; turn < 15; turn++) for (const [index, [, round]] of all.entries()) times[index]?.push(slice(round, 20))
-  const medians = times.map((each) => each.sort((a, b) => a - b)[7] ?? NaN)
-  const row = all.map(([name], index) =>
-    `${name} ${medians[index]?.toFixed(2)} us${index === 0 ? "" : ` (${((medians[index] ?? NaN) / (medians[0] ?? NaN)).toFixed(1)}x)`}`
-  )
-  console.log(`${name}: ${row.join(", ")}`)
-}
+answer({ write: timed("write"), read: timed("read") })
