@@ -1,14 +1,15 @@
 /**
  * The honest side's calls on one vchan while it is attacked, and what has to hold of them.
  */
-import type { Vchan, VchanError } from "@vchan/vchan"
-import { Cause, Effect, Exit, Fiber, type Scope } from "effect"
+import { type Vchan, type VchanError, VchanSocket } from "@vchan/vchan"
+import { Cause, Effect, Exit, Fiber, type Scope, Stream } from "effect"
+import { Socket } from "effect/socket"
 import * as fc from "fast-check"
 import { canary } from "./page.ts"
 import { inTime } from "./turns.ts"
 
 /** How the honest side reads. */
-export const readings = ["stream", "packets", "listener", "nobody"] as const
+export const readings = ["stream", "packets", "listener", "socket", "nobody"] as const
 
 /** What the honest side asks for, besides reading. */
 export interface HonestAction {
@@ -33,8 +34,10 @@ const check = (vchan: Vchan, bytes: Uint8Array, isElsewhere: () => boolean): Eff
     ? Effect.die(new Error("bytes were read that are not in the ring"))
     : Effect.void
 
+type Failure = VchanError | Socket.SocketError
+
 /** Reads what comes until the connection ends. */
-const read = (vchan: Vchan, reading: (typeof readings)[number], isElsewhere: () => boolean): Effect.Effect<void, VchanError> => {
+const read = (vchan: Vchan, reading: (typeof readings)[number], isElsewhere: () => boolean): Effect.Effect<void, Failure> => {
   const buffer = new Uint8Array(700)
   switch (reading) {
     case "stream":
@@ -53,6 +56,11 @@ const read = (vchan: Vchan, reading: (typeof readings)[number], isElsewhere: () 
         })
         vchan.wantSpaceUnsafe()
       })
+    case "socket":
+      return Effect.flatMap(
+        VchanSocket.make(Effect.succeed(vchan)),
+        (socket) => Stream.runForEach(Socket.toStream(socket), (bytes) => check(vchan, bytes, isElsewhere))
+      )
     case "nobody":
       return Effect.flatMap(vchan.ended, Effect.fail)
   }
@@ -65,9 +73,9 @@ export const callsOn = Effect.fnUntraced(function*(
   /** Whether the peer has put the rings somewhere else than where it is known what lies around them. */
   isElsewhere: () => boolean
 ): Effect.fn.Return<Calls, never, Scope.Scope> {
-  const running: Array<Fiber.Fiber<void, VchanError>> = []
+  const running: Array<Fiber.Fiber<void, Failure>> = []
   const scope = yield* Effect.scope
-  const begin = (call: Effect.Effect<void, VchanError>) => Effect.map(Effect.forkIn(call, scope), (fiber) => void running.push(fiber))
+  const begin = (call: Effect.Effect<void, Failure>) => Effect.map(Effect.forkIn(call, scope), (fiber) => void running.push(fiber))
   yield* begin(read(vchan, reading, isElsewhere))
   return {
     act: ({ does, length }) => begin(vchan[does](new Uint8Array(length).fill(1))),

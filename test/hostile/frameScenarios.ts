@@ -29,21 +29,23 @@ const plan = (side: "client" | "server") =>
 export const hostileCallers = (backend: Backend) =>
   scenario({
     name: `a client that sends any frames, ${backend.name}`,
-    plan: fc.array(plan("client"), { minLength: 1, maxLength: 3 }),
-    actions: (connections) => connections.reduce((sum, { actions }) => sum + actions.length + 1, 0),
-    run: (connections, ledger) =>
+    plan: fc.record({ connections: fc.array(plan("client"), { minLength: 1, maxLength: 3 }), drains: fc.boolean() }),
+    actions: ({ connections }) => connections.reduce((sum, { actions }) => sum + actions.length + 1, 0),
+    run: ({ connections, drains }, ledger) =>
       world(
         backend,
         Effect.fnUntraced(function*(parties) {
           const running = { count: 0, most: 0 }
           const { context, work } = counted(parties.honest)
-          yield* VchanRpcServer.layer(Fuzzed, { service, clients: [hostile], helloTimeout: "100 millis", ...limits }).pipe(
-            Layer.provide(handlers(running)),
-            Layer.build,
-            Effect.provideContext(context)
-          )
+          const server = yield* Scope.fork(yield* Effect.scope)
+          yield* VchanRpcServer.layer(Fuzzed, { service, clients: [hostile], helloTimeout: "100 millis", grace: "20 millis", ...limits })
+            .pipe(
+              Layer.provide(handlers(running)),
+              Layer.buildWithScope(server),
+              Effect.provideContext(context)
+            )
           yield* ledger.begin
-          yield* Effect.forEach(connections, ({ actions, greeting }) =>
+          yield* Effect.forEach(connections, ({ actions, greeting }, index) =>
             Effect.scoped(Effect.gen(function*() {
               const vchan = yield* Listener.connect({ domid: honest, path: servicePath }).pipe(Effect.provideContext(parties.hostile))
               const peer = new FramePeer(vchan, greeting, ledger.note)
@@ -52,6 +54,11 @@ export const hostileCallers = (backend: Backend) =>
               yield* quiet(work)
               yield* ledger.worked(work, connections.length + actions.length)
               yield* ledger.weigh(mostKept(limits), () => peer.held)
+              if (drains && index === connections.length - 1) {
+                const over = yield* Effect.forkScoped(Scope.close(server, Exit.void))
+                for (const action of actions.slice(0, 10)) yield* turns(peer.act(action))
+                yield* inTime("the end of a server whose client stays", Fiber.join(over))
+              }
             })))
           yield* until("the end of the handlers of clients that are gone", () => running.count === 0)
           if (running.most > limits.maxCalls) yield* Effect.die(new Error(`${running.most} handlers ran, of ${limits.maxCalls} allowed`))

@@ -1,11 +1,10 @@
 /**
  * The scenario in which the other side of the page changes while the honest side looks at it: a thread writes to the page, as fast as it can, through the
- * emulated host's file. The window between two reads of a
- * field is short: few of those that should not be there would show in a short run.
+ * emulated host's file. That a second look at an index would show is parallel.test.ts's to show.
  */
 import { Handshake } from "@vchan/vchan"
 import { XenStore } from "@vchan/xen"
-import { Context, Effect } from "effect"
+import { Context, Effect, type Scope } from "effect"
 import * as fc from "fast-check"
 import { Worker } from "node:worker_threads"
 import { emulatedHost } from "../conformance/backends.ts"
@@ -22,6 +21,9 @@ const write = fc.oneof(
   fc.tuple(fc.constantFrom(20, 21, 22, 23), fc.constant(1), fc.constantFrom(0, 1, 2, 3, 255))
 )
 
+/** What is written, byte for byte: where in the page, how many bytes, and the number in them. */
+type Writes = ReadonlyArray<readonly [at: number, length: number, value: number]>
+
 /** Plain JavaScript, for a thread that imports nothing. */
 const writer = `
 const { workerData: { file, base, writes } } = require("node:worker_threads")
@@ -36,6 +38,16 @@ for (;;) for (const [at, length, bytes] of ready) fs.writeSync(page, bytes, 0, l
 `
 
 const pageLength = 4096
+
+/** Writes again and again to the page of that reference, from another thread, until the Scope ends. */
+export const writing = (directory: string, reference: number, writes: Writes): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(Effect.acquireRelease(
+    Effect.callback<Worker>((resume) => {
+      const worker = new Worker(writer, { eval: true, workerData: { file: `${directory}/pages`, base: reference * pageLength, writes } })
+      worker.once("online", () => resume(Effect.succeed(worker)))
+    }),
+    (worker) => Effect.promise(() => worker.terminate())
+  ))
 
 /** A hostile client that truly runs beside the honest server. */
 export const parallelClients = scenario({
@@ -59,14 +71,7 @@ export const parallelClients = scenario({
         const calls = yield* serially(server.accept, reading, page, ledger)
         page.act({ does: "come" })
         yield* Effect.scoped(Effect.gen(function*() {
-          const workerData = { file: `${host.directory}/pages`, base: reference * pageLength, writes }
-          yield* Effect.acquireRelease(
-            Effect.callback<Worker>((resume) => {
-              const worker = new Worker(writer, { eval: true, workerData })
-              worker.once("online", () => resume(Effect.succeed(worker)))
-            }),
-            (worker) => Effect.promise(() => worker.terminate())
-          )
+          yield* writing(host.directory, reference, writes)
           for (const action of honest) yield* calls.act(action)
           for (let round = 0; round < rounds; round++) {
             page.act({ does: round % 3 === 0 ? "come" : "ring", times: 1 })
