@@ -26,19 +26,22 @@ import { type Backend, enter } from "./Backend.ts"
 
 export const admission = (backend: Backend): void => {
   describe(`a client that has asked, on ${backend.name},`, () => {
-    it.live("is answered by the successor of a server whose domain went", () =>
-      between(
-        backend,
-        Effect.fnUntraced(function*(one, two, host) {
-          yield* deaf(one)
-          const asking = yield* Effect.forkChild(dial(two), { startImmediately: true })
-          yield* requested(one)
-          yield* host.destroy(server)
-          yield* Effect.sleep("30 millis")
-          yield* listen(yield* enter(host, server))
-          yield* talks(yield* Fiber.join(asking))
-        })
-      ))
+    it.live.each([["asked", String(client)], ["knocked", "any"]])(
+      "or %s only, is answered by the successor of a server whose domain went",
+      ([, place]) =>
+        between(
+          backend,
+          Effect.fnUntraced(function*(one, two, host) {
+            yield* deaf(one, place)
+            const asking = yield* Effect.forkChild(dial(two), { startImmediately: true })
+            yield* requested(one, place)
+            yield* host.destroy(server)
+            yield* Effect.sleep("30 millis")
+            yield* listen(yield* enter(host, server))
+            yield* talks(yield* Fiber.join(asking))
+          })
+        )
+    )
 
     it.live("is answered by the successor of a server that died after it had answered", () =>
       between(
@@ -77,9 +80,9 @@ export const admission = (backend: Backend): void => {
       between(
         backend,
         Effect.fnUntraced(function*(one, two) {
-          yield* deaf(one)
+          yield* deaf(one, "any")
           const asking = yield* Effect.forkChild(dial(two), { startImmediately: true })
-          yield* requested(one)
+          yield* requested(one, "any")
           yield* listen(one, { clients: [client] })
           yield* talks(yield* Fiber.join(asking))
         })
@@ -112,7 +115,7 @@ export const admission = (backend: Backend): void => {
             yield* requested(one)
             if (answers) yield* answerDead(one)
             assert.strictEqual((yield* Fiber.join(asking)).reason._tag, "ServerAbsent")
-            assert.deepStrictEqual(yield* names(one, "/req/any"), [])
+            assert.deepStrictEqual(yield* names(one, `/req/${client}`), [])
             yield* storeOf(one).remove(service)
           }
         })
@@ -131,7 +134,7 @@ export const admission = (backend: Backend): void => {
               assert.include(error.message, "as many connections")
             }
             yield* until("one answer that is left", Effect.map(names(one, `/vchan/${client}`), ({ length }) => length === 1))
-            assert.strictEqual((yield* names(one, "/req/any")).length, 1)
+            assert.strictEqual((yield* names(one, `/req/${client}`)).length, 1)
             yield* talks(first)
           }))
           yield* until("no answer that is left", Effect.map(names(one, "/vchan"), (domids) => !domids.includes(String(client))))
@@ -145,11 +148,11 @@ export const admission = (backend: Backend): void => {
         Effect.fnUntraced(function*(one, two) {
           yield* deaf(one)
           let seen = 0
-          yield* storeOf(one).watch(`${service}/req/any`).pipe(
+          yield* storeOf(one).watch(`${service}/req/${client}`).pipe(
             Stream.runForEach(() =>
-              Effect.flatMap(names(one, "/req/any"), (ids) => {
+              Effect.flatMap(names(one, `/req/${client}`), (ids) => {
                 seen += ids.length
-                return Effect.forEach(ids, (id) => Effect.ignore(storeOf(one).remove(`${service}/req/any/${id}`)))
+                return Effect.forEach(ids, (id) => Effect.ignore(storeOf(one).remove(`${service}/req/${client}/${id}`)))
               })
             ),
             Effect.forkScoped

@@ -48,11 +48,11 @@ export const until = <E>(what: string, holds: Effect.Effect<boolean, E>): Effect
 export const names = (process: Process, below: string): Effect.Effect<ReadonlyArray<string>> =>
   Effect.orElseSucceed(storeOf(process).directory(`${service}${below}`), () => [])
 
-export const requested = (process: Process, place = "any") =>
+export const requested = (process: Process, place = String(client)) =>
   until("a request", Effect.map(names(process, `/req/${place}`), (ids) => ids.length > 0))
 
 /** Directories as a listener makes them, and nobody who answers there. */
-export const deaf = Effect.fnUntraced(function*(process: Process, place = "any") {
+export const deaf = Effect.fnUntraced(function*(process: Process, place = String(client)) {
   const store = storeOf(process)
   const closed: Permissions = [{ domid: server, access: "n" }]
   const set = (key: string, permissions: Permissions) => Effect.andThen(store.makeDirectory(key), store.setPermissions(key, permissions))
@@ -63,7 +63,7 @@ export const deaf = Effect.fnUntraced(function*(process: Process, place = "any")
 /** Answers the one request that is there with rings that are not there. */
 export const answerDead = Effect.fnUntraced(function*(process: Process) {
   const store = storeOf(process)
-  const [id = ""] = yield* names(process, "/req/any")
+  const [id = ""] = yield* names(process, `/req/${client}`)
   for (const key of ["ring-ref", "event-channel"]) {
     yield* store.write(`${service}/vchan/${client}/${id}/${key}`, "4000000")
     yield* store.setPermissions(`${service}/vchan/${client}/${id}/${key}`, [{ domid: server, access: "n" }, { domid: client, access: "r" }])

@@ -2,8 +2,24 @@
  * What a domain that a listener admits can do to the others that it admits, over any backend that has several domains: nothing that lasts.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
-import { between, client, deaf, dial, flapping, listen, names, other, requested, server, service, storeOf, talks, until } from "./asking.ts"
+import { Effect, Fiber, Queue } from "effect"
+import {
+  between,
+  client,
+  deaf,
+  dial,
+  echo,
+  flapping,
+  listen,
+  names,
+  other,
+  requested,
+  server,
+  service,
+  storeOf,
+  talks,
+  until
+} from "./asking.ts"
 import { type Backend, enter } from "./Backend.ts"
 
 export const rudeAskers = (backend: Backend): void => {
@@ -51,9 +67,9 @@ export const rudeAskers = (backend: Backend): void => {
         backend,
         Effect.fnUntraced(function*(one, two, host) {
           const three = yield* enter(host, other)
-          yield* deaf(one)
+          yield* deaf(one, "any")
           const asking = yield* Effect.forkChild(dial(two), { startImmediately: true })
-          yield* requested(one)
+          yield* requested(one, "any")
           yield* storeOf(three).remove(`${service}/req/any`)
           yield* listen(one)
           yield* talks(yield* Fiber.join(asking))
@@ -65,9 +81,9 @@ export const rudeAskers = (backend: Backend): void => {
         backend,
         Effect.fnUntraced(function*(one, two, host) {
           const three = storeOf(yield* enter(host, other))
-          yield* deaf(one)
+          yield* deaf(one, "any")
           const asking = yield* Effect.forkChild(dial(two), { startImmediately: true })
-          yield* requested(one)
+          yield* requested(one, "any")
           const [id = ""] = yield* names(one, "/req/any")
           yield* three.remove(`${service}/req/any`)
           yield* storeOf(one).makeDirectory(`${service}/req/any`)
@@ -87,42 +103,61 @@ export const rudeAskers = (backend: Backend): void => {
         })
       ))
 
-    it.live("uses up nothing of what another may have, with requests of that one's names", () =>
+    it.live("has no part in the place of another, which is there whatever becomes of the place for all", () =>
       between(
         backend,
         Effect.fnUntraced(function*(one, two, host) {
+          const ends = yield* Queue.unbounded<string>()
+          yield* listen(one, {
+            handler: (vchan) =>
+              Effect.flatMap(Effect.andThen(echo(vchan), vchan.ended), ({ reason }) => Effect.asVoid(Queue.offer(ends, reason._tag)))
+          })
+          const connection = yield* dial(two)
           const three = storeOf(yield* enter(host, other))
-          yield* listen(one, { maxPerDomain: 1 })
-          for (let times = 0; times < 3; times++) {
-            yield* Effect.scoped(Effect.gen(function*() {
-              yield* talks(yield* dial(two))
-              const ids = yield* names(one, "/req/any")
-              yield* three.remove(`${service}/req/any`)
-              yield* until("the place", Effect.isSuccess(three.directory(`${service}/req/any`)))
-              for (const id of ids) {
-                yield* three.write(`${service}/req/any/${id}`, "")
-                yield* three.setPermissions(`${service}/req/any/${id}`, [{ domid: other, access: "n" }, { domid: server, access: "r" }])
-              }
-            }))
-            yield* until("no answer that is left", Effect.map(names(one, "/vchan"), (domids) => !domids.includes(String(client))))
+          yield* three.remove(`${service}/req/any`)
+          const place = `${service}/req/${client}`
+          const [id = ""] = yield* names(one, `/req/${client}`)
+          for (
+            const tried of [
+              three.directory(place),
+              three.remove(place),
+              three.remove(`${place}/${id}`),
+              three.write(`${place}/${id}`, ""),
+              three.write(`${place}/other`, "")
+            ]
+          ) {
+            assert.strictEqual((yield* Effect.flip(tried)).code, "EACCES")
           }
-          yield* talks(yield* dial(two))
+          yield* talks(connection)
+          yield* host.destroy(client)
+          assert.strictEqual(yield* Queue.take(ends), "DomainGone")
+          yield* until("no place that is left", Effect.map(names(one, "/req"), (left) => left.join() === "any"))
         })
       ))
 
-    it.live("leaves at most as many refused requests as it may have connections", () =>
+    it.live("keeps no place where it knocks and does not ask, and leaves at most as many refused requests as it may have connections", () =>
       between(
         backend,
         Effect.fnUntraced(function*(one, two, host) {
-          yield* listen(one, { maxPerDomain: 2 })
+          yield* listen(one, { maxPerDomain: 2, connectTimeout: "100 millis" })
           const three = storeOf(yield* enter(host, other))
-          for (let at = 0; at < 20; at++) {
-            yield* three.write(`${service}/req/any/ask${at}`, "1")
-            yield* three.setPermissions(`${service}/req/any/ask${at}`, [{ domid: other, access: "n" }, { domid: server, access: "b" }])
-          }
-          yield* until("few requests", Effect.map(names(one, "/req/any"), ({ length }) => length <= 4))
+          const ask = (place: string, id: string) =>
+            Effect.andThen(
+              three.write(`${service}/req/${place}/${id}`, "1"),
+              three.setPermissions(`${service}/req/${place}/${id}`, [{ domid: other, access: "n" }, { domid: server, access: "b" }])
+            )
+          yield* Effect.ignore(ask("any", "knock"))
+          const places = (wanted: string) =>
+            until(`only ${wanted}`, Effect.map(names(one, "/req"), (left) => left.toSorted().join() === wanted))
+          yield* places(`${other},any`)
+          yield* places("any")
+          yield* Effect.ignore(ask("any", "knock"))
+          yield* places(`${other},any`)
+          for (let at = 0; at < 20; at++) yield* Effect.ignore(ask(String(other), `ask${at}`))
+          yield* until("few requests", Effect.map(names(one, `/req/${other}`), ({ length }) => length <= 4))
           yield* until("few answers", Effect.map(names(one, `/vchan/${other}`), ({ length }) => length <= 4))
-          for (const id of yield* names(one, "/req/any")) yield* Effect.ignore(three.remove(`${service}/req/any/${id}`))
+          for (const id of yield* names(one, `/req/${other}`)) yield* Effect.ignore(three.remove(`${service}/req/${other}/${id}`))
+          yield* places("any")
           yield* until("no answers", Effect.map(names(one, "/vchan"), ({ length }) => length === 0))
           yield* talks(yield* dial(two))
         })

@@ -3,16 +3,19 @@
  *
  * | place | who may | what for |
  * |--|--|--|
- * | `req/any/<id>` | create: everybody | requests, where the service admits any domain |
- * | `req/<domid>/<id>` | create: that domain | requests, where the service admits the domains it names |
+ * | `req/any/<id>` | create: everybody | knocks, where the service admits any domain: each asks for a place of its domain's own |
+ * | `req/<domid>/<id>` | create: that domain | requests |
  * | `vchan/<domid>/<id>` | read: that domain | the answer: a vchan for this request, or the key `refused` with a word that says why not |
+ *
+ * A domain that the service names has its place from the beginning. In the place for all nothing stays: whoever may knock there may remove it, with
+ * all that is in it. In its own place a domain can harm nobody else.
  *
  * A request is closed by its client, at once, to all but the server: what an unprivileged domain creates is owned by it, and the owner is the
  * caller, whatever the value says. The request stays for as long as the connection does, and goes with its owner's domain: so the server
- * learns of that. One that goes without an answer tells its client nothing but that nobody will answer it: the server ended, its successor
- * began, or somebody removed the place where all may ask. The client then asks anew, under another name.
+ * learns of that. One that goes without an answer, or a knock without a place, tells its client nothing but that nobody will answer: the server
+ * ended, its successor began, or somebody removed the place for all. The client then asks anew, under another name.
  */
-import { type DomId, type Permission, type Permissions, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
+import type { DomId, Permission, Permissions, XenStoreAccess, XenStoreError } from "@vchan/xen"
 import { Effect, Option } from "effect"
 import { isUnseen, readKey } from "./Advert.ts"
 
@@ -21,8 +24,11 @@ export const serviceDirectory = (server: DomId, path: string): string => path.st
 
 export const requestsDirectory = (service: string): string => `${service}/req`
 
-/** The name of the directory for requests of any domain. */
+/** The name of the place for all. */
 export const anybody = "any"
+
+/** Where a domain may ask, or knock. */
+export const placePath = (service: string, domid: DomId | typeof anybody): string => `${requestsDirectory(service)}/${domid}`
 
 export const answersDirectory = (service: string): string => `${service}/vchan`
 
@@ -61,7 +67,7 @@ export const writeRefusal = (
 /** What is accepted as a request's name: it becomes part of the answer's path. */
 export const isRequestId = (id: string): boolean => /^[A-Za-z0-9_-]{1,8}$/.test(id)
 
-/** How many bytes of names a directory for requests may hold before it is worth emptying: XenStore lets a guest fill it up to about 2000. */
+/** How many bytes of names the place for all may hold before it is worth emptying: XenStore lets a guest fill it up to about 2000. */
 export const crowded = 1000
 
 /** Nobody but the owner may do anything. */
@@ -78,39 +84,25 @@ export const randomId: Effect.Effect<string> = Effect.sync(() =>
   Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => alphabet.charAt(byte % alphabet.length)).join("")
 )
 
-/** Both places where a client may be allowed to ask. */
-const requestKeys = (service: string, client: DomId, id: string): ReadonlyArray<readonly [directory: string, key: string]> =>
-  [anybody, String(client)].map((name) => {
-    const directory = `${requestsDirectory(service)}/${name}`
-    return [directory, `${directory}/${id}`]
-  })
-
 /**
- * Asks the server for a connection; undefined where there is no place in which this domain may ask.
+ * Writes a request, or a knock, and gives its key; undefined where there is no such place for this domain.
  *
- * In no transaction: in a place for all, others could make each conflict for as long as they like.
+ * In no transaction: in the place for all, others could make each conflict for as long as they like.
  */
-export const writeRequest = Effect.fnUntraced(function*(options: {
-  readonly service: string
-  readonly server: DomId
-  readonly client: DomId
-  readonly id: string
-}): Effect.fn.Return<string | undefined, XenStoreError, XenStore> {
-  const { client, id, server, service } = options
-  const permissions: Permissions = [{ domid: client, access: "n" }, { domid: server, access: "b" }]
-  const store = yield* XenStore
-  for (const [directory, key] of requestKeys(service, client, id)) {
-    // Looked for first: a privileged domain could write anywhere, and would leave a request where no server is.
-    const written = yield* store.getPermissions(directory).pipe(
-      Effect.andThen(store.write(key, "1")),
-      Effect.andThen(store.setPermissions(key, permissions)),
-      Effect.as(true),
-      Effect.catchIf(isUnseen, () => Effect.succeed(false))
-    )
-    if (written) return key
-  }
-  return undefined
-})
+export const writeRequest = (
+  store: XenStoreAccess,
+  options: { readonly place: string; readonly id: string; readonly client: DomId; readonly server: DomId }
+): Effect.Effect<string | undefined, XenStoreError> => {
+  const { client, id, place, server } = options
+  const key = `${place}/${id}`
+  // Looked for first: a privileged domain could write anywhere, and would leave a request where no server is.
+  return store.getPermissions(place).pipe(
+    Effect.andThen(store.write(key, "1")),
+    Effect.andThen(store.setPermissions(key, [{ domid: client, access: "n" }, { domid: server, access: "b" }])),
+    Effect.as(key),
+    Effect.catchIf(isUnseen, () => Effect.undefined)
+  )
+}
 
 /** Whether a request is still there. Another domain's in its place is none. */
 export const isAsked = (store: XenStoreAccess, key: string, client: DomId): Effect.Effect<boolean, XenStoreError> =>
@@ -118,16 +110,3 @@ export const isAsked = (store: XenStoreAccess, key: string, client: DomId): Effe
     Effect.map(([owner]) => owner.domid === client),
     Effect.catchIf(isUnseen, () => Effect.succeed(false))
   )
-
-/** Takes a request back, wherever it was written. */
-export const removeRequest = Effect.fnUntraced(function*(options: {
-  readonly service: string
-  readonly client: DomId
-  readonly id: string
-}): Effect.fn.Return<void, never, XenStore> {
-  const store = yield* XenStore
-  yield* Effect.forEach(requestKeys(options.service, options.client, options.id), ([, key]) => Effect.ignore(store.remove(key)), {
-    concurrency: "unbounded",
-    discard: true
-  })
-})

@@ -8,10 +8,11 @@ import { type DomId, type EventChannel, type GrantTable, ownDomid, XenStore } fr
 import { Data, type Duration, Effect, Option, Schedule, type Scope } from "effect"
 import {
   answerPath,
+  anybody,
   isAsked,
+  placePath,
   randomId,
   readRefusal,
-  removeRequest,
   requestsDirectory,
   serviceDirectory,
   writeRequest
@@ -64,24 +65,41 @@ export const connect = (options: ConnectOptions): Effect.Effect<Vchan, VchanErro
     const ask = Effect.gen(function*() {
       const id = yield* randomId
       const path = answerPath(service, client, id)
+      const [own, shared] = [placePath(service, client), placePath(service, anybody)]
       // Registered first: where the request is interrupted, nobody knows whether it was written.
-      yield* Effect.addFinalizer(() => inTime(removeRequest({ service, client, id })))
-      const key = yield* untilItWorks({
+      yield* Effect.addFinalizer(() =>
+        inTime(Effect.forEach([own, shared], (place) => Effect.ignore(store.remove(`${place}/${id}`)), { concurrency: 2, discard: true }))
+      )
+      const write = (place: string) => Effect.mapError(writeRequest(store, { place, id, client, server: domid }), failed)
+      const first = yield* untilItWorks({
         domid,
         path: service,
         wait,
         watch: [requestsDirectory(service)],
         attempt: Effect.gen(function*() {
-          const key = yield* Effect.mapError(writeRequest({ service, server: domid, client, id }), failed)
+          const key = (yield* write(own)) ?? (yield* write(shared))
           if (key !== undefined) return key
           return yield* absent === "fail" ? nobodyCame(domid, service, Math.round(performance.now() - wait.since)) : new NotYet({})
         })
       })
+      const isThere = (key: string) => Effect.mapError(isAsked(store, key, client), failed)
+      const key = first === `${own}/${id}` ? first : yield* untilItWorks({
+        domid,
+        path: service,
+        wait,
+        watch: [own, first],
+        attempt: Effect.gen(function*() {
+          // Looked for first: the server opens the place before it takes the knock away.
+          const knocks = yield* isThere(first)
+          return (yield* write(own)) ?? (knocks ? yield* new NotYet({}) : undefined)
+        })
+      })
+      if (key === undefined) return yield* new Unanswered()
       const unanswered = Effect.gen(function*() {
-        const [refusal, asked] = yield* Effect.all([readRefusal(store, path), isAsked(store, key, client)], { concurrency: 2 })
+        const [refusal, asked] = yield* Effect.all([Effect.mapError(readRefusal(store, path), failed), isThere(key)], { concurrency: 2 })
         if (Option.isSome(refusal)) return yield* new VchanError({ domid, path: service, reason: new Refused({ detail: refusal.value }) })
         return asked ? yield* new NotYet({}) : Option.none<Connection>()
-      }).pipe(Effect.mapError((error) => error._tag === "NotYet" ? error : failed(error)))
+      })
       const connection = yield* untilItWorks({
         domid,
         path: service,

@@ -1,16 +1,16 @@
 /**
  * A service for many clients in many domains: each that asks, and is admitted, gets a vchan of its own.
  *
- * The listener belongs to its Scope: on its close no more clients can ask, all connections end, and the service's directory is removed. Each connection runs in a fiber
- * and a Scope of its own and ends with its handler. The peers are not trusted: what they create counts against their own quotas, and
- * a domain holds at most `maxPerDomain` connections. See Admission for the keys and who may do what with them.
+ * The listener belongs to its Scope: on its close no more clients can ask, all connections end, and the service's directory is removed. Each
+ * connection runs in a fiber and a Scope of its own and ends with its handler. The peers are not trusted: what they create counts against their
+ * own quotas, and a domain holds at most `maxPerDomain` connections. See Admission for the keys and who may do what with them, and
+ * ServiceDirectory for where they lie.
  */
 import { type DomId, type EventChannel, type GrantTable, ownDomid, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
 import { Deferred, type Duration, Effect, Fiber, FiberSet, Option, type Scope, Stream } from "effect"
 import {
   answerPath,
   answersTo,
-  anybody,
   crowded,
   isRequestId,
   type Refusal,
@@ -19,14 +19,13 @@ import {
   writeRefusal
 } from "./Admission.ts"
 import { isRefusal, isUnseen, readmitInterval } from "./Advert.ts"
-import { announcementOf } from "./Announcement.ts"
 import { asVchanError } from "./asVchanError.ts"
 import { offer, ordersFor } from "./Handshake.ts"
 import { inTime } from "./inTime.ts"
-import { claim, open, type Place, placesFor } from "./ServiceDirectory.ts"
+import { claim, type Place } from "./ServiceDirectory.ts"
 import { transaction } from "./transaction.ts"
 import type { Vchan } from "./Vchan.ts"
-import { DomainGone, Replaced, VchanError } from "./VchanError.ts"
+import { DomainGone, type VchanError } from "./VchanError.ts"
 
 export { announced } from "./Announcement.ts"
 export { connect, type ConnectOptions } from "./Connect.ts"
@@ -75,8 +74,6 @@ interface Request {
 interface Answered extends Request {
   /** The request vanished, or the store did. */
   readonly gone: Deferred.Deferred<Reason>
-  /** Whether the request's vanishing says something about its domain: not after the place where all may ask was removed. */
-  telling: boolean
   /** The connection is over, and the request could not be removed. */
   over: boolean
   /** Not even rings could be offered. */
@@ -107,11 +104,8 @@ export const make = <R>(
     /** Those that were refused and are still there. */
     const refused = new Map<string, Request>()
     const ending = yield* Deferred.make<VchanError>()
-    const announcement = index === undefined ? undefined : announcementOf(own, index, service, clients)
-    const places = new Map(placesFor(own, service, clients).map((place) => [place.name, place]))
-    const claimed = yield* Effect.mapError(claim({ service, own, places: [...places.values()], announcement }), failed)
-    const replaced = new VchanError({ domid: own, path: options.path, reason: new Replaced() })
-    const unlessReplaced = Effect.flatMap(claimed.isHeld, (held) => held ? Effect.void : Effect.fail(replaced))
+    const directory = yield* Effect.mapError(claim({ service, own, clients, index }), failed)
+    const { places } = directory
     const admits = (domid: DomId) => domid !== own && (clients === "any" || clients.includes(domid))
 
     const heldBy = (domid: DomId): number => {
@@ -134,20 +128,20 @@ export const make = <R>(
     const answerOf = ({ id, owner }: Request) => answerPath(service, owner, id)
 
     /** A domain that holds no connection any more leaves no directory behind. */
-    const tidy = (owner: DomId) =>
+    const tidy = (domid: DomId) =>
       Effect.suspend(() => {
-        if (heldBy(owner) > 0) return Effect.void
-        const directory = answersTo(service, owner)
+        if (heldBy(domid) > 0 || [...refused.values()].some(({ owner }) => owner === domid)) return Effect.void
+        const answers = answersTo(service, domid)
         const tidied = transaction(
           store,
-          (store) => Effect.flatMap(store.directory(directory), (answers) => answers.length === 0 ? store.remove(directory) : Effect.void)
+          (store) => Effect.flatMap(store.directory(answers), (names) => names.length === 0 ? store.remove(answers) : Effect.void)
         )
-        return Effect.ignore(tidied)
+        return Effect.andThen(Effect.ignore(tidied), Effect.ignore(directory.dismiss(domid)))
       })
 
     const answer = Effect.fnUntraced(function*(request: Request) {
       const { key, owner } = request
-      const entry: Answered = { ...request, gone: yield* Deferred.make<Reason>(), telling: true, over: false, short: false }
+      const entry: Answered = { ...request, gone: yield* Deferred.make<Reason>(), over: false, short: false }
       answered.set(key, entry)
       const settle = Effect.gen(function*() {
         if (entry.short) {
@@ -197,28 +191,20 @@ export const make = <R>(
     const vanished = Effect.fnUntraced(function*(key: string, place: Place) {
       const refusal = refused.get(key)
       if (refusal !== undefined) yield* forget(refusal)
+      if (!(yield* exists(store, place.path))) yield* directory.reopen(place)
       const entry = answered.get(key)
-      if (entry === undefined) return
-      if (entry.over) answered.delete(key)
-      // Where everybody may ask, everybody may remove the whole directory: then the requests in it say nothing about their owners.
-      if (!(yield* exists(store, place.path))) yield* reopen(place)
-      if (entry.telling) yield* Deferred.succeed(entry.gone, new DomainGone())
+      if (entry !== undefined) yield* Deferred.succeed(entry.gone, new DomainGone())
+      if (entry?.over === true) answered.delete(key)
+      if (place.domid !== undefined && (entry === undefined || entry.over)) yield* tidy(place.domid)
     })
 
-    /** Makes a place anew that somebody removed. In one for all, what becomes of the requests that were there tells nothing any more. */
-    const reopen = (place: Place) =>
-      Effect.suspend(() => {
-        if (place.name === anybody) { for (const entry of answered.values()) entry.telling = false }
-        return Effect.andThen(unlessReplaced, open(store, place))
-      })
-
-    /** Removes a request; false where its client does not let the server. Such requests are not let fill the place where all may ask. */
+    /** Removes a request; false where its client does not let the server. Such knocks are not let fill the place for all. */
     const remove = Effect.fnUntraced(function*({ key, place }: Request) {
       const removed = yield* store.remove(key).pipe(Effect.as(true), Effect.orElseSucceed(() => false))
-      if (removed || place.name !== anybody) return removed
+      if (removed || place.domid !== undefined) return removed
       const ids = yield* Effect.orElseSucceed(store.directory(place.path), () => [])
       if (ids.join().length < crowded) return false
-      yield* Effect.ignore(Effect.andThen(store.remove(place.path), reopen(place)))
+      yield* Effect.ignore(Effect.andThen(store.remove(place.path), directory.reopen(place)))
       return true
     })
 
@@ -232,25 +218,39 @@ export const make = <R>(
       // A privileged client's key belongs to the directory's owner until the client has given it another.
       if (owner === own || answered.has(key) || refused.has(key)) return
       const request: Request = { key, place, id, owner }
-      if (!isRequestId(id) || !admits(owner)) return yield* remove(request)
+      if (!isRequestId(id) || !admits(owner) || (place.domid !== undefined && place.domid !== owner)) return yield* remove(request)
+      if (place.domid === undefined) return yield* letIn(request)
       yield* heldBy(owner) < maxPerDomain ? answer(request) : refuse(request, "limit")
     })
 
-    const lookAtAll = Effect.gen(function*() {
-      yield* unlessReplaced
-      const keys = new Set([...answered.keys(), ...refused.keys()])
-      for (const place of places.values()) {
-        const ids = yield* seen(store.directory(place.path))
-        if (Option.isNone(ids)) yield* reopen(place)
-        else for (const id of ids.value) keys.add(`${place.path}/${id}`)
-      }
-      yield* Effect.forEach(keys, changed, { discard: true })
+    /** Gives a domain that knocks a place of its own, for as long as a client may take to ask there, and while it has connections. */
+    const letIn = Effect.fnUntraced(function*(knock: Request) {
+      const { owner } = knock
+      const isNew = !places.has(String(owner))
+      yield* directory.letIn(owner)
+      yield* remove(knock)
+      if (isNew) yield* FiberSet.run(connections, Effect.delay(tidy(owner), connectTimeout))
     })
 
+    const lookAt = Effect.fnUntraced(function*(place: Place) {
+      const ids = yield* seen(store.directory(place.path))
+      if (Option.isNone(ids)) yield* directory.reopen(place)
+      const known = [...answered.values(), ...refused.values()].filter((request) => request.place === place)
+      const all = new Set([...known.map(({ id }) => id), ...Option.getOrElse(ids, () => [])])
+      yield* Effect.forEach(all, (id) => look(place, id), { discard: true })
+    })
+
+    const lookAtAll = Effect.andThen(
+      directory.unlessReplaced,
+      Effect.suspend(() => Effect.forEach([...places.values()], lookAt, { discard: true }))
+    )
+
     const changed = (path: string): Effect.Effect<void, XenStoreError | VchanError, GrantTable | EventChannel | XenStore | R> => {
-      const [name, id] = path.slice(requests.length + 1).split("/")
-      const place = path.startsWith(`${requests}/`) && name !== undefined ? places.get(name) : undefined
-      return place !== undefined && id !== undefined ? look(place, id) : lookAtAll
+      if (!path.startsWith(`${requests}/`)) return lookAtAll
+      const [name = "", id] = path.slice(requests.length + 1).split("/")
+      const place = places.get(name)
+      if (place === undefined) return Effect.void
+      return id === undefined ? lookAt(place) : look(place, id)
     }
 
     const connections = yield* FiberSet.make<void>()
@@ -270,19 +270,9 @@ export const make = <R>(
       ),
       Effect.forkScoped
     )
-    // As for a single server: the store forgets what was granted to a domain that did not exist then.
-    const readmit = Effect.suspend(() => {
-      const known = new Set(Array.from(answered.values(), ({ owner }) => owner))
-      const isUnknown = (domid: DomId | undefined) => domid !== undefined && !known.has(domid)
-      const directories = [...places.values(), ...announcement?.places ?? []].filter(({ domid }) => isUnknown(domid))
-      return Effect.forEach(directories, ({ path, permissions }) => Effect.ignore(store.setPermissions(path, permissions)), {
-        discard: true
-      })
-    })
-    if (clients !== "any") {
-      yield* readmit.pipe(Effect.delay(readmitInterval), Effect.forever, Effect.raceFirst(Fiber.await(watching)), Effect.forkScoped)
-    }
-    const close = Effect.andThen(Fiber.interrupt(watching), claimed.close)
+    const readmit = Effect.delay(directory.readmit((domid) => heldBy(domid) > 0), readmitInterval)
+    yield* readmit.pipe(Effect.forever, Effect.raceFirst(Fiber.await(watching)), Effect.forkScoped)
+    const close = Effect.andThen(Fiber.interrupt(watching), directory.close)
     // Before the connections end, for that may take long.
     yield* Effect.addFinalizer(() => close)
     return { ended: Deferred.await(ending), close }

@@ -7,13 +7,14 @@
  */
 import { type DomId, type Permissions, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
 import { Effect, Option, type Scope } from "effect"
-import { answersDirectory, anybody, closed, makeDirectory, randomId, requestsDirectory } from "./Admission.ts"
+import { answersDirectory, anybody, closed, makeDirectory, placePath, randomId, requestsDirectory } from "./Admission.ts"
 import { isUnseen, readKey } from "./Advert.ts"
-import { announce, type Announcement, withdraw } from "./Announcement.ts"
+import { announce, announcementOf, withdraw } from "./Announcement.ts"
 import { inTime } from "./inTime.ts"
 import { transaction } from "./transaction.ts"
+import { Replaced, VchanError } from "./VchanError.ts"
 
-/** Where some domains may ask. */
+/** Where a domain may ask, or all may knock. */
 export interface Place {
   /** Who may; undefined for everybody. */
   readonly domid: DomId | undefined
@@ -22,41 +23,57 @@ export interface Place {
   readonly permissions: Permissions
 }
 
-/** The places of a service for these clients. */
-export const placesFor = (own: DomId, service: string, clients: "any" | ReadonlyArray<DomId>): ReadonlyArray<Place> => {
-  const at = (name: string) => ({ name, path: `${requestsDirectory(service)}/${name}` })
-  return clients === "any"
-    ? [{ ...at(anybody), domid: undefined, permissions: [{ domid: own, access: "b" }] }]
-    : clients.map((domid) => ({ ...at(String(domid)), domid, permissions: [...closed(own), { domid, access: "b" }] }))
-}
-
-/** Makes a place, or one anew that somebody removed. */
-export const open = (store: XenStoreAccess, { path, permissions }: Place): Effect.Effect<void, XenStoreError> =>
-  makeDirectory(store, path, permissions)
-
 /** A directory that was taken. */
-export interface Claimed {
-  /** Whether no other listener has taken it since. */
-  readonly isHeld: Effect.Effect<boolean, XenStoreError>
+export interface ServiceDirectory {
+  /** The places that are open, by name. */
+  readonly places: ReadonlyMap<string, Place>
+  /** Fails with `Replaced` where another listener has taken the directory since. */
+  readonly unlessReplaced: Effect.Effect<void, XenStoreError | VchanError>
+  /** Makes a place anew that somebody removed. */
+  readonly reopen: (place: Place) => Effect.Effect<void, XenStoreError | VchanError>
+  /** Opens a place of its own for a domain that came by itself. */
+  readonly letIn: (domid: DomId) => Effect.Effect<void, XenStoreError>
+  /** Takes such a place away where nothing is in it. */
+  readonly dismiss: (domid: DomId) => Effect.Effect<void, XenStoreError>
+  /** Lets those in again who may not have been there when they were named, but not where somebody is known to be. */
+  readonly readmit: (isKnown: (domid: DomId) => boolean) => Effect.Effect<void>
   /** Lets nobody ask any more: who has asked and got no answer, and who comes now, waits for the next listener. */
   readonly close: Effect.Effect<void>
 }
+
+const atOnce = { concurrency: "unbounded", discard: true } as const
+
+const open = (store: XenStoreAccess, { path, permissions }: Place) => makeDirectory(store, path, permissions)
 
 /** Takes a service's directory, whoever had it before. */
 export const claim = Effect.fnUntraced(function*(options: {
   readonly service: string
   readonly own: DomId
-  readonly places: ReadonlyArray<Place>
-  readonly announcement: Announcement | undefined
-}): Effect.fn.Return<Claimed, XenStoreError, XenStore | Scope.Scope> {
-  const { announcement, own, places, service } = options
+  readonly clients: "any" | ReadonlyArray<DomId>
+  /** Where the service is announced, if it is. */
+  readonly index: string | undefined
+}): Effect.fn.Return<ServiceDirectory, XenStoreError, XenStore | Scope.Scope> {
+  const { clients, index, own, service } = options
   const store = yield* XenStore
   const token = yield* randomId
   const key = `${service}/listener`
   const requests = requestsDirectory(service)
+  const announcement = index === undefined ? undefined : announcementOf(own, index, service, clients)
+
+  const placeFor = (domid: DomId | undefined): Place => ({
+    domid,
+    name: String(domid ?? anybody),
+    path: placePath(service, domid ?? anybody),
+    permissions: domid === undefined ? [{ domid: own, access: "b" }] : [...closed(own), { domid, access: "b" }]
+  })
+  const places = new Map((clients === "any" ? [undefined] : clients).map(placeFor).map((place) => [place.name, place]))
+
   const isHeld = (store: XenStoreAccess) => Effect.map(readKey(store, key), Option.contains(token))
   const ifHeld = (store: XenStoreAccess, use: Effect.Effect<void, XenStoreError>) =>
     Effect.flatMap(isHeld(store), (held) => held ? use : Effect.void)
+  const replaced = new VchanError({ domid: own, path: service, reason: new Replaced() })
+  const unlessReplaced = Effect.flatMap(isHeld(store), (held) => held ? Effect.void : Effect.fail(replaced))
+
   yield* Effect.addFinalizer(() => inTime(transaction(store, (store) => ifHeld(store, store.remove(service)))))
   // What a listener left that was killed: its answers lead nowhere, and whose requests go will ask anew.
   yield* Effect.catchIf(store.remove(service), isUnseen, () => Effect.void)
@@ -67,12 +84,36 @@ export const claim = Effect.fnUntraced(function*(options: {
       yield* store.write(key, token)
       yield* makeDirectory(store, answersDirectory(service), closed(own))
       yield* makeDirectory(store, requests, closed(own))
-      yield* Effect.forEach(places, (place) => open(store, place), { concurrency: "unbounded", discard: true })
+      yield* Effect.forEach(places.values(), (place) => open(store, place), atOnce)
       if (announcement !== undefined) yield* announce(store, announcement)
     })
   )
+
   return {
-    isHeld: isHeld(store),
+    places,
+    unlessReplaced,
+    reopen: (place) =>
+      Effect.suspend(() => places.get(place.name) === place ? Effect.andThen(unlessReplaced, open(store, place)) : Effect.void),
+    letIn: (domid) =>
+      Effect.suspend(() => {
+        const place = places.get(String(domid)) ?? placeFor(domid)
+        places.set(place.name, place)
+        // Though it is there: on Xen its permissions may be those of a domain that had the domid before.
+        return open(store, place)
+      }),
+    dismiss: Effect.fnUntraced(function*(domid) {
+      const place = places.get(String(domid))
+      if (clients !== "any" || place === undefined || (yield* store.directory(place.path)).length > 0) return
+      places.delete(place.name)
+      yield* store.remove(place.path)
+    }),
+    // As for a single server: the store forgets what was granted to a domain that did not exist then.
+    readmit: (isKnown) =>
+      Effect.suspend(() => {
+        if (clients === "any") return Effect.void
+        const unknown = [...places.values(), ...announcement?.places ?? []].filter(({ domid }) => domid !== undefined && !isKnown(domid))
+        return Effect.forEach(unknown, ({ path, permissions }) => Effect.ignore(store.setPermissions(path, permissions)), { discard: true })
+      }),
     close: Effect.asVoid(inTime(Effect.gen(function*() {
       if (announcement !== undefined) yield* transaction(store, (store) => ifHeld(store, withdraw(store, announcement)))
       // A successor that takes the directory just now finds that its places are gone, and opens them again.
