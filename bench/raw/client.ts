@@ -1,22 +1,21 @@
 /**
- * A process that runs raw loads: `client.ts vchan|fibers|sink|socket|tcp ADDRESS`, `worker` or `child`.
+ * A process that runs raw loads: `client.ts vchan|fibers|sink|socket|tcp ADDRESS`, `worker` or `child`. Effect is loaded where it
+ * is used only, for all that is loaded is marked in each full collection.
  */
 import { answer } from "../answer.ts"
-import { fiberLoads } from "./fibers.ts"
 import { loadsOver } from "./loads.ts"
 import { child, worker } from "./messages.ts"
 import { socket, tcp } from "./socket.ts"
-import { vchan } from "./vchan.ts"
 
 const [kind = "", address = ""] = process.argv.slice(2)
 
 switch (kind) {
   case "vchan":
-    answer(loadsOver(await vchan.connect(address)))
+    answer(loadsOver(await (await import("./vchan.ts")).vchan.connect(address)))
     break
   case "fibers":
   case "sink":
-    answer(await fiberLoads(kind, address))
+    answer(await (await import("./fibers.ts")).fiberLoads(kind, address))
     break
   case "socket":
     answer(loadsOver(await socket.connect(address)))

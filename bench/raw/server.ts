@@ -1,14 +1,12 @@
 /**
  * A process, or a worker, that serves raw loads: `server.ts vchan|fibers|sink|socket|tcp ADDRESS`, `worker` or `child`. A process that was given
- * an address ends with its standard input.
+ * an address ends with its standard input. Effect is loaded where it is used only, as by the client.
  */
 import { parentPort } from "node:worker_threads"
 import { answer } from "../answer.ts"
-import { serveFibers } from "./fibers.ts"
 import { messageLine } from "./Line.ts"
 import { serve } from "./loads.ts"
 import { socket, tcp } from "./socket.ts"
-import { vchan } from "./vchan.ts"
 
 const [kind = "", address = ""] = process.argv.slice(2)
 
@@ -23,11 +21,11 @@ const serveMessages = (post: (message: Uint8Array | number) => void) => {
 
 switch (kind) {
   case "vchan":
-    vchan.serve(serve, address, ready)
+    ;(await import("./vchan.ts")).vchan.serve(serve, address, ready)
     break
   case "fibers":
   case "sink":
-    serveFibers(kind, address, ready)
+    ;(await import("./fibers.ts")).serveFibers(kind, address, ready)
     break
   case "socket":
     socket.serve(serve, address, ready)

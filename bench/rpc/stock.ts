@@ -15,7 +15,7 @@ import type { Lanes } from "./loads.ts"
 
 const serializations = { ndjson: RpcSerialization.layerNdjson, binary: RpcSerialization.layerSchemaBinary() }
 
-type Serialization = keyof typeof serializations
+export type Serialization = keyof typeof serializations
 
 const server = Layer.build(RpcServer.layer(Bench, { disableTracing: true }).pipe(Layer.provide(handlers)))
 
