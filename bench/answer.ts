@@ -1,7 +1,6 @@
 /**
  * The measured process's end of {@link Agent}: says "ready", answers each line of standard input with one, and ends with standard input.
  */
-import * as fs from "node:fs"
 import * as readline from "node:readline"
 
 /** Loads by their names. Each runs once with the numbers of its line, and gives numbers: first the seconds that it took. */
@@ -34,7 +33,7 @@ export const median = (values: Float64Array): number => values.toSorted()[values
 /** Seconds from a time that `performance.now` told. */
 export const secondsSince = (start: number): number => (performance.now() - start) / 1000
 
-/** What this process has used: `cpu` since its start, in seconds; `memory`, of its own, in bytes, for rings and libraries are shared. */
+/** What this process has used: `cpu` since its start, in seconds; `memory` that it holds, in bytes, what it maps among it. */
 export const own: Loads = {
   cpu: () => {
     const { system, user } = process.cpuUsage()
@@ -42,6 +41,7 @@ export const own: Loads = {
   },
   memory: () => {
     globalThis.gc?.()
-    return Promise.resolve([Number(/RssAnon:\s+(\d+)/.exec(fs.readFileSync("/proc/self/status", "utf8"))?.[1]) * 1024])
+    const { external, heapUsed } = process.memoryUsage()
+    return Promise.resolve([heapUsed + external])
   }
 }

@@ -30,6 +30,8 @@ export interface Effort {
   readonly warmUp: number
   readonly round: number
   readonly rounds: number
+  /** To see that it works, and no more: what takes its time whatever the rounds is cut short. */
+  readonly isBrief: boolean
 }
 
 /** The median of the rounds, and the lowest and the highest of them. */
@@ -64,7 +66,7 @@ const warmUp = Effect.fnUntraced(function*(side: Side, load: Load, effort: Effor
 })
 
 /** Measures one load on all sides. */
-export const measure = Effect.fnUntraced(function*(
+const measure = Effect.fnUntraced(function*(
   sides: ReadonlyArray<Side>,
   load: Load,
   effort: Effort

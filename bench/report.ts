@@ -6,8 +6,9 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import { fileURLToPath } from "node:url"
 import type { Row, Table } from "./comparison.ts"
-import { goals, ratioOf } from "./goals.ts"
+import { goals, verdictOf } from "./goals.ts"
 import type { Figure } from "./measure.ts"
+import { isTime } from "./ratios.ts"
 
 const root = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url))
 const resultsFile = root("bench/results.json")
@@ -44,13 +45,10 @@ const digits = (value: number): string => {
 const cell = (figure: Figure | undefined): string =>
   figure === undefined ? "-" : `${digits(figure.median)} (${digits(figure.low)}-${digits(figure.high)})`
 
-/** Less is better where times are told. */
-const isTime = (unit: string): boolean => !unit.endsWith("/s")
-
 const times = (row: Row, ours: string, theirs: string): string => {
   const [a, b] = [row.figures[ours], row.figures[theirs]]
   if (a === undefined || b === undefined) return "-"
-  return `${digits(isTime(row.unit) ? b.median / a.median : a.median / b.median)}x`
+  return `${digits(isTime(row) ? b.median / a.median : a.median / b.median)}x`
 }
 
 const markdown = (lines: ReadonlyArray<ReadonlyArray<string>>): string => {
@@ -100,18 +98,18 @@ const goalTable = (results: Results): string =>
   markdown([
     ["", "must", "aim", "measured", ""],
     ...goals.map((goal) => {
-      const ratio = ratioOf(goal, results)
-      const verdict = ratio === undefined ? "" : ratio >= goal.aim ? "aim" : ratio >= goal.must ? "must" : "below"
-      return [goal.name, String(goal.must), String(goal.aim), ratio === undefined ? "-" : ratio.toFixed(ratio < 10 ? 1 : 0), verdict]
+      const measured = goal.measured(results)
+      const [text, verdict] = measured === undefined ? ["-", ""] : [measured.toFixed(measured < 10 ? 1 : 0), verdictOf(goal, measured)]
+      return [goal.name, String(goal.must), String(goal.aim), text, verdict]
     })
   ])
 
 const shortTable = (results: Results): string =>
   markdown([
     ["", "", "in the same run"],
-    ...goals.filter(({ brief }) => brief !== undefined).flatMap((goal) => {
-      const ratio = ratioOf(goal, results)
-      return ratio === undefined ? [] : [[goal.brief?.what ?? "", `${digits(ratio)}x`, goal.brief?.than ?? ""]]
+    ...goals.flatMap(({ brief, measured }) => {
+      const ratio = measured(results)
+      return brief === undefined || ratio === undefined ? [] : [[brief.what, `${digits(ratio)}x`, brief.than]]
     })
   ])
 

@@ -25,7 +25,7 @@ const transfer = (line: string, way: string, mebibytes: number): Load => ({
 export const comparison: Comparison = Effect.fnUntraced(function*(effort) {
   yield* host
   const ours = yield* side(["vchan-rpc", [program("rpc/main.ts", "server", "vchan"), program("rpc/beside.ts")]])
-  const mebibytes = effort.rounds > 3 ? 1024 : 16
+  const mebibytes = effort.isBrief ? 16 : 1024
   const rows = yield* measureAll([ours], [
     call("alone", "alone", 100),
     call("slow", "beside a stream whose consumer takes nothing", 100),

@@ -8,7 +8,7 @@ import { type Load, measureAll } from "../measure.ts"
 import { side } from "./raw.ts"
 
 /** The sides' names. Effect's own just-in-time compiler of schemas checks for all but ours. */
-const codecs = {
+export const codecs = {
   generated: "vchan-rpc",
   closures: "vchan-rpc, closures",
   schemaBinary: "SchemaBinary, JIT",

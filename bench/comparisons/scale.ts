@@ -10,7 +10,7 @@ import { host, program } from "../host.ts"
 import { type Effort, type Load, measureAll } from "../measure.ts"
 
 /** The side's name. */
-const grown = "vchan-rpc"
+export const grown = "vchan-rpc"
 
 const calls = (connections: number, inFlight: number): Load => ({
   name: `a small call, ${connections} connection${connections === 1 ? "" : "s"}, ${inFlight} in flight on each`,
@@ -53,7 +53,11 @@ const used = (what: "cpu" | "memory", agent: Agent) => Effect.map(agent.ask(what
 /** The first connections bring code and tables with them, which the others share. */
 const shared = 10
 
-const resting = Effect.fnUntraced(function*({ rounds }: Effort) {
+/** Bytes of a connection's rings, of 256 KiB each, and of the page that tells of them. */
+const rings = 2 * 256 * 1024 + 4096
+
+const resting = Effect.fnUntraced(function*({ isBrief }: Effort) {
+  const seconds = isBrief ? 1 : 10
   const { client, server } = yield* processes
   const sides = [["client", client], ["server", server]] as const
   const both = (what: "cpu" | "memory") => Effect.forEach(sides, ([, agent]) => used(what, agent))
@@ -61,7 +65,6 @@ const resting = Effect.fnUntraced(function*({ rounds }: Effort) {
   const memory = yield* both("memory")
   yield* client.ask("open 100")
   const cpu = yield* both("cpu")
-  const seconds = rounds > 3 ? 10 : 1
   yield* Effect.sleep(seconds * 1000)
   const row = (load: string, unit: string, value: number): Row => ({
     load,
@@ -71,7 +74,7 @@ const resting = Effect.fnUntraced(function*({ rounds }: Effort) {
   const [cpuAfter, memoryAfter] = [yield* both("cpu"), yield* both("memory")]
   return sides.flatMap(([name], at) => [
     row(idle.cpu(name), "ms", ((cpuAfter[at] ?? Number.NaN) - (cpu[at] ?? Number.NaN)) * 1000 / seconds),
-    row(idle.memory(name), "KiB", ((memoryAfter[at] ?? Number.NaN) - (memory[at] ?? Number.NaN)) / (100 - shared) / 1024)
+    row(idle.memory(name), "KiB", (((memoryAfter[at] ?? Number.NaN) - (memory[at] ?? Number.NaN)) / (100 - shared) - rings) / 1024)
   ])
 }, Effect.scoped)
 
