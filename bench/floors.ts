@@ -9,7 +9,7 @@ import { loadName } from "./comparisons/rings.ts"
 import { rpc } from "./comparisons/rpc.ts"
 import { grown, inFlight, overConnections } from "./comparisons/scale.ts"
 import { startup } from "./comparisons/startup.ts"
-import { stock } from "./goals.ts"
+import { names, stock } from "./goals.ts"
 import { ahead, isTime, type Measured, rise } from "./ratios.ts"
 import type { Results } from "./report.ts"
 
@@ -26,6 +26,19 @@ const floor = (comparison: string, load: string, ours: string, others: string | 
   measured: ahead(comparison, load, ours, ...[others].flat()),
   least
 })
+
+/** What one side's call costs at its cheapest, beside the dearest after it. */
+const flat = (comparison: string, what: string, loads: ReadonlyArray<string>, side: string, least: number): Floor => ({
+  comparison,
+  name: `${comparison}: ${what}, the cheapest / the dearest after it`,
+  measured: (results) => {
+    const most = rise(comparison, loads, side)(results)
+    return most === undefined ? undefined : 1 / most
+  },
+  least
+})
+
+const waiting = "a small call, beside a stream whose consumer takes nothing"
 
 const floors: ReadonlyArray<Floor> = [
   floor("raw", "64 B there and back", raw.vchan, raw.socket, 0.5),
@@ -57,15 +70,9 @@ const floors: ReadonlyArray<Floor> = [
   floor("hosts", "small calls, 256 in flight", hosts.gateway, hosts.http, 0.2),
   floor("startup", "start, call once and end", startup.built, startup.grpc, 0.08),
   floor("startup", "start, call once and end", startup.built, startup.node, 0.015),
-  ...[inFlight, overConnections].map((loads): Floor => ({
-    comparison: "scale",
-    name: `scale: ${loads[0]?.name}, beside the dearest after it`,
-    measured: (results) => {
-      const most = rise("scale", loads.map(({ name }) => name), grown)(results)
-      return most === undefined ? undefined : 1 / most
-    },
-    least: 0.04
-  }))
+  flat("scale", "small calls, so many in flight", names(inFlight), grown, 0.04),
+  flat("scale", "small calls on so many connections", names(overConnections), grown, 0.04),
+  flat("beside", "a small call, beside a stream that waits", ["a small call, alone", waiting], "vchan-rpc", 0.1)
 ]
 
 /** Each side's best round in the place of its median. */

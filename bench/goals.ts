@@ -20,7 +20,7 @@ interface Goal {
 /** Effect's own RPC, in either serialization. */
 export const stock = [rpc.ndjson, rpc.binary]
 
-const names = (loads: ReadonlyArray<{ readonly name: string }>) => loads.map(({ name }) => name)
+export const names = (loads: ReadonlyArray<{ readonly name: string }>) => loads.map(({ name }) => name)
 
 /** In percent of one CPU, to one decimal: no process that runs a timer takes less. */
 const cpu = (side: string): Measured => (results) => {
