@@ -3,6 +3,7 @@
  * runs spoils some rounds of each.
  */
 import { Record } from "effect"
+import { codecs } from "./comparisons/codec.ts"
 import { hosts } from "./comparisons/hosts.ts"
 import { raw } from "./comparisons/raw.ts"
 import { loadName } from "./comparisons/rings.ts"
@@ -45,7 +46,7 @@ const floors: ReadonlyArray<Floor> = [
   floor("raw", "64 B there and back", raw.vchan, raw.xenvchan, 0.1),
   floor("raw", "messages of 64 B, one way", raw.vchan, raw.socket, 2),
   floor("raw", "messages of 1 KiB, one way", raw.vchan, raw.socket, 2),
-  floor("raw", "messages of 1 KiB, one way", raw.fibers, raw.socket, 1.5),
+  floor("raw", "messages of 1 KiB, one way", raw.sink, raw.socket, 1.5),
   floor("raw", "messages of 64 KiB, one way", raw.vchan, raw.xenvchan, 0.2),
   floor("raw", "messages of 64 KiB, one way", raw.vchan, raw.socket, 1),
   floor("raw", "messages of 1 KiB, one way", raw.vchan, raw.limit, 0.1),
@@ -66,6 +67,10 @@ const floors: ReadonlyArray<Floor> = [
   floor("rpc", "single items from the client", rpc.vchan, rpc.connect, 8),
   floor("rpc", "single items both ways at once", rpc.vchan, rpc.grpc, 1.5),
   floor("rpc", "single items both ways at once", rpc.vchan, rpc.connect, 1.5),
+  floor("codec", "a small payload, write", codecs.generated, [codecs.schemaBinary, codecs.json], 0.8),
+  floor("codec", "a small payload, read", codecs.generated, [codecs.schemaBinary, codecs.json], 0.6),
+  floor("codec", "1000 structs, write", codecs.generated, codecs.json, 3),
+  floor("codec", "1000 structs, read", codecs.generated, codecs.json, 2),
   floor("hosts", "small calls, 256 in flight", hosts.vchan, hosts.cluster, 10),
   floor("hosts", "small calls, 256 in flight", hosts.gateway, hosts.http, 0.2),
   floor("startup", "start, call once and end", startup.built, startup.grpc, 0.08),
