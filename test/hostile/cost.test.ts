@@ -1,35 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
 import { VchanRpcServer } from "@vchan/rpc"
 import { Listener } from "@vchan/vchan"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Logger } from "effect"
 import * as fc from "fast-check"
 import { memory } from "../conformance/backends.ts"
 import { Fuzzed, handlers, methods, service, servicePath } from "./contract.ts"
 import { FramePeer } from "./FramePeer.ts"
 import { frameBytes, honestGreeting } from "./frames.ts"
+import { plan } from "./frameScenarios.ts"
 import { Ledger } from "./Ledger.ts"
 import { mostKept } from "./limits.ts"
 import { scenario } from "./Scenario.ts"
 import { turns, until } from "./turns.ts"
 import { honest, hostile, world } from "./world.ts"
 
-const limits = { maxMessage: 1024 * 1024, maxCalls: 64, memory: 4 * 1024 * 1024, maxHeaders: 1024, window: 4096, highWater: 64 * 1024 }
+type Plan = ReturnType<typeof plan> extends fc.Arbitrary<infer A> ? A : never
+
+const limits = { maxMessage: 1024 * 1024, maxCalls: 128, memory: 4 * 1024 * 1024, maxHeaders: 1024, window: 4096, highWater: 64 * 1024 }
 
 const methodOf = (name: string): number => methods.findIndex((method) => method.name === name)
-
-/** A request with a long payload, cut in segments. */
-const longRequest = (name: string, id: number, payload: Uint8Array): Uint8Array => {
-  const piece = 65_000
-  const head = new Uint8Array(4)
-  new DataView(head.buffer).setUint32(0, payload.length, true)
-  const body = Buffer.concat([head, payload])
-  const frames: Array<Uint8Array> = []
-  for (let at = 0; at < body.length; at += piece) {
-    const flags = at + piece < body.length ? 1 : 0
-    frames.push(frameBytes({ type: 3, flags, method: methodOf(name), id, body: body.subarray(at, at + piece) }))
-  }
-  return Buffer.concat(frames)
-}
 
 const request = (name: string, id: number, json: string): Uint8Array =>
   frameBytes({ type: 3, flags: 0, method: methodOf(name), id, body: new TextEncoder().encode(json) })
@@ -54,17 +43,49 @@ describe("A client that asks for all it may, and takes nothing", () => {
         })
         yield* turns(10)
         yield* ledger.begin
-        const values = new TextEncoder().encode(`{"value":[${"{},".repeat(340_000)}0]}`)
-        for (let id = 1; id <= 3; id++) yield* send(longRequest("Hold", id, values))
+        // As many values as a short message may have.
+        const values = `{"value":[${"{},".repeat(12_000)}0]}`
+        for (let id = 1; id <= 100; id++) yield* send(request("Hold", id, values))
         peer.act({ does: "listen", reads: false })
-        for (let id = 4; id <= 20; id++) yield* send(request("Count", id, `{"to":100000}`))
-        for (let id = 21; id <= 60; id++) yield* send(request("Long", id, `{"length":200000}`))
-        for (let id = 61; id <= 2000; id++) peer.act({ does: "bytes", bytes: request("Say", id, `{"text":"${"x".repeat(1000)}"}`) })
+        for (let id = 101; id <= 120; id++) yield* send(request("Count", id, `{"to":100000}`))
+        for (let id = 121; id <= 160; id++) yield* send(request("Long", id, `{"length":200000}`))
+        for (let id = 161; id <= 2000; id++) peer.act({ does: "bytes", bytes: request("Say", id, `{"text":"${"x".repeat(1000)}"}`) })
         yield* turns(100)
         yield* ledger.weigh(mostKept(limits), () => peer.held)
         assert.isAbove(ledger.weighed ?? 0, 10 * limits.memory, "values take more room than their bytes")
       })
     )))
+})
+
+/** What a connection may leave behind for ever: nothing, but compiled code goes on to grow for a while. In bytes. */
+const perConnection = 6 * 1024
+
+describe("Hostile clients that come and go, one after the other", () => {
+  it.live("leave nothing behind in the server", () =>
+    Effect.scoped(world(
+      memory,
+      Effect.fnUntraced(function*(parties) {
+        const ledger = new Ledger(true, () => {})
+        yield* VchanRpcServer.layer(Fuzzed, { service, clients: [hostile], helloTimeout: "20 millis", ...limits }).pipe(
+          Layer.provide(handlers({ count: 0, most: 0 })),
+          Layer.build,
+          Effect.provideContext(parties.honest)
+        )
+        const come = ({ actions, greeting }: Plan) =>
+          Effect.scoped(Effect.gen(function*() {
+            const vchan = yield* Listener.connect({ domid: honest, path: servicePath }).pipe(Effect.provideContext(parties.hostile))
+            const peer = new FramePeer(vchan, greeting, () => {})
+            for (const action of actions.slice(0, 15)) peer.act(action)
+            yield* turns(10)
+          }))
+        const clients = fc.sample(plan("client"), { numRuns: 150, seed: 1 })
+        yield* Effect.forEach(clients.slice(0, 60), come)
+        yield* ledger.begin
+        yield* Effect.forEach(clients.slice(60), come)
+        yield* turns(20)
+        yield* ledger.weigh(90 * perConnection, () => 0)
+      })
+    )).pipe(Effect.provide(Logger.layer([]))))
 })
 
 const planted = (run: (ledger: Ledger, actions: number) => Effect.Effect<void>) =>

@@ -18,8 +18,8 @@ import { honest, hostile, world } from "./world.ts"
 /** What a call of the honest side keeps of its own: a payload, and what it gathers. */
 const ofCall = 256 * 1024
 
-/** What is sent on each of some connections, one after the other: a Hello, whole or in part, and then frames. */
-const plan = (side: "client" | "server") =>
+/** What is sent on one connection: a Hello, whole or in part, and then frames. */
+export const plan = (side: "client" | "server") =>
   fc.record({
     greeting,
     actions: fc.array(frameAction(side), { maxLength: 40, size: "max" })
