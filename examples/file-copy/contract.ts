@@ -2,7 +2,9 @@ import { Schema } from "effect"
 import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
 
 /** A file's name in the served directory: no path, and nothing hidden. What else a client sends is refused before any code of ours sees it. */
-export const Name = Schema.String.check(Schema.isPattern(/^[^./\0][^/\0]{0,99}$/))
+export const Name = Schema.String.check(
+  Schema.isPattern(/^[^./\0][^/\0]{0,99}$/, { expected: "a file's name, without a path and not hidden" })
+)
 
 /** What a copy must come to: at most 16 GiB. */
 export class Facts extends Schema.Class<Facts>("Facts")({
@@ -10,7 +12,11 @@ export class Facts extends Schema.Class<Facts>("Facts")({
   sha256: Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/))
 }) {}
 
-export class NoSuchFile extends Schema.TaggedError<NoSuchFile>()("NoSuchFile", { name: Name }) {}
+export class NoSuchFile extends Schema.TaggedError<NoSuchFile>()("NoSuchFile", { name: Name }) {
+  override get message() {
+    return `no file ${this.name} is served`
+  }
+}
 
 /** What came is not the file: it changed meanwhile, or who sent it is not to be trusted. */
 export class NotTheFile extends Schema.TaggedError<NotTheFile>()("NotTheFile", { detail: Schema.String }) {

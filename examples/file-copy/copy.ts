@@ -21,7 +21,7 @@ export const download = Effect.fnUntraced(
   function*<E>(files: RpcClient.FromGroup<typeof Files, E>, name: string, target: string, progress: Progress) {
     const facts = yield* files.Stat({ name })
     const part = `${target}.part`
-    const file = yield* Effect.orDie(opened(part, flags.append))
+    const file = yield* opened(part, flags.append)
     const { begun, complete } = yield* incoming(file, part, target, facts)
     yield* complete(counted(files.Read({ name, from: begun }), begun, facts.size, progress))
   },
@@ -31,7 +31,7 @@ export const download = Effect.fnUntraced(
 /** Copies the file `source` to the served `name`. */
 export const upload = Effect.fnUntraced(
   function*<E>(files: RpcClient.FromGroup<typeof Files, E>, source: string, name: string, progress: Progress) {
-    const file = yield* Effect.orDie(opened(source, constants.O_RDONLY))
+    const file = yield* opened(source, constants.O_RDONLY)
     const { size } = yield* Effect.promise(() => file.stat())
     const facts = new Facts({ size, sha256: (yield* hashOf(file)).digest("hex") })
     const begun = yield* files.Begun({ name, facts })

@@ -206,6 +206,24 @@ describe("the example", () => {
       assert.strictEqual(yield* demo.exitCode, 0)
     }))))
 
+  it.live("says in one line why there is no copy, and ends with 1", () =>
+    bounded(Effect.scoped(Effect.gen(function*() {
+      const { hear, host } = yield* hosted
+      yield* host.start("guest", file("guest"), [yield* temporaryDirectory], { VCHAN_DOMID: "1" })
+      const wrong = [
+        [["1", "get", "absent"], /^client: no file absent is served$/],
+        [["1", "get", "../absent"], /^client: Expected a file's name, without a path/],
+        [["1", "put", "/absent"], /^client: ENOENT: /],
+        [["1", "put", file("demo")], /^client: domain [0-9]+ may not write here$/],
+        [["1"], /^client: client.ts <domid of the server> /]
+      ] as const
+      for (const [words, why] of wrong) {
+        const client = yield* host.start("client", file("client"), words)
+        yield* hear(why)
+        assert.strictEqual(yield* client.exitCode, 1)
+      }
+    }))))
+
   it.live("a server that is killed and started again is gone on with", () =>
     bounded(Effect.scoped(Effect.gen(function*() {
       const { hear, host } = yield* hosted

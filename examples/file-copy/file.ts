@@ -1,5 +1,5 @@
 /** Files as streams of bytes, and as what they hash to. What is opened is closed with its Scope. */
-import { Effect, type Scope, Stream } from "effect"
+import { Data, Effect, type Scope, Stream } from "effect"
 import { createHash, type Hash } from "node:crypto"
 import { constants } from "node:fs"
 import { type FileHandle, open } from "node:fs/promises"
@@ -13,10 +13,16 @@ export const flags = {
 /** How much of a file travels at once. */
 const piece = 64 * 1024
 
-/** Opens a file for as long as the Scope lives. Fails with what the system says. */
-export const opened = (path: string, flags: number): Effect.Effect<FileHandle, Error, Scope.Scope> =>
+/** What the system says of a file that cannot be opened. */
+export class CannotOpen extends Data.TaggedError("CannotOpen")<{ readonly message: string }> {}
+
+/** Opens a file for as long as the Scope lives. */
+export const opened = (path: string, flags: number): Effect.Effect<FileHandle, CannotOpen, Scope.Scope> =>
   Effect.acquireRelease(
-    Effect.tryPromise({ try: () => open(path, flags), catch: (error) => error instanceof Error ? error : new Error(String(error)) }),
+    Effect.tryPromise({
+      try: () => open(path, flags),
+      catch: (error) => new CannotOpen({ message: error instanceof Error ? error.message : String(error) })
+    }),
     (handle) => Effect.promise(() => handle.close())
   )
 

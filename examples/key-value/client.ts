@@ -1,14 +1,19 @@
 /** `client.ts <domid of the store> get|set|remove|watch <key> [<value>]` */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { VchanRpcClient } from "@vchan/rpc"
+import { isDomId } from "@vchan/xen"
 import { Xen } from "@vchan/xen-linux"
-import { Console, Effect, Schedule, Stream } from "effect"
-import { KeyValue } from "./contract.ts"
+import { Console, Effect, Schedule, Schema, Stream } from "effect"
+import { Key, KeyValue } from "./contract.ts"
 
-const [domain, command, key = "", value = ""] = process.argv.slice(2)
+const usage = "client.ts <domid of the store> get|set|remove|watch <key> [<value>]"
+const [domid, command, name = "", value = ""] = process.argv.slice(2)
+const domain = Number(domid)
 
 const program = Effect.gen(function*() {
-  const store = yield* VchanRpcClient.make(KeyValue, { domain: Number(domain), service: "key-value" })
+  if (!isDomId(domain)) return yield* Effect.fail(new Error(usage))
+  const key = yield* Schema.decodeEffect(Key)(name)
+  const store = yield* VchanRpcClient.make(KeyValue, { domain, service: "key-value" })
   switch (command) {
     case "get":
       return yield* Effect.flatMap(store.Get({ key }), Console.log)
@@ -27,16 +32,16 @@ const program = Effect.gen(function*() {
       }).pipe(Effect.retry({ schedule: Schedule.spaced("200 millis"), while: (error) => error._tag === "VchanRpcError" }))
     }
     default:
-      return yield* Effect.die("say get, set, remove or watch, and a key")
+      return yield* Effect.fail(new Error(usage))
   }
 })
 
 program.pipe(
-  Effect.catchTags({
-    Forbidden: ({ message }) => Console.log(message),
-    NoSuchKey: () => Console.log("no such key")
-  }),
   Effect.scoped,
   Effect.provide(Xen.layer),
+  Effect.catch(({ message }) => {
+    process.exitCode = 1
+    return Console.error(message)
+  }),
   NodeRuntime.runMain
 )

@@ -2,7 +2,9 @@ import { Context, Schema } from "effect"
 import { Rpc, RpcGroup, RpcMiddleware } from "effect/rpc"
 
 /** A key, or what keys begin with: first whose it is, a domid or `shared`. */
-export const Key = Schema.String.check(Schema.isPattern(/^(shared|[0-9]{1,5})\/[A-Za-z0-9._/-]{0,100}$/))
+export const Key = Schema.String.check(
+  Schema.isPattern(/^(shared|[0-9]{1,5})\/[A-Za-z0-9._/-]{0,100}$/, { expected: "shared/<name> or <domid>/<name>" })
+)
 
 const Value = Schema.String.check(Schema.isMaxLength(65_536))
 
@@ -15,9 +17,17 @@ export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", { do
   }
 }
 
-export class NoSuchKey extends Schema.TaggedError<NoSuchKey>()("NoSuchKey", { key: Key }) {}
+export class NoSuchKey extends Schema.TaggedError<NoSuchKey>()("NoSuchKey", { key: Key }) {
+  override get message() {
+    return `there is no ${this.key}`
+  }
+}
 
-export class Full extends Schema.TaggedError<Full>()("Full", { limit: Schema.Int }) {}
+export class Full extends Schema.TaggedError<Full>()("Full", { limit: Schema.Int }) {
+  override get message() {
+    return `a domain may have ${this.limit} keys, and this one has them`
+  }
+}
 
 /** What a method does to the key it names. */
 export const Needs = Context.Reference<"read" | "write">("key-value/Needs", { defaultValue: () => "write" })

@@ -121,5 +121,8 @@ describe("the example", () => {
       yield* hear("five: shared/b is after")
       yield* run("get", "shared/a")
       yield* hear("zero: before")
+      const absent = yield* run("get", "shared/c")
+      yield* hear("zero: there is no shared/c")
+      assert.strictEqual(yield* absent.exitCode, 1)
     }))))
 })
