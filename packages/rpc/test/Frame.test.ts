@@ -85,6 +85,36 @@ describe("Frame", () => {
     )
   })
 
+  it("long frames among short ones come out as they went in, in any cuts", () => {
+    const lengths = fc.array(fc.oneof(fc.nat(50), fc.integer({ min: 16_000, max: 17_000 }), fc.integer({ min: 40_000, max: 67_000 })), {
+      maxLength: 12
+    })
+    const cuts = fc.array(fc.oneof(fc.integer({ min: 500, max: 5000 }), fc.integer({ min: 10_000, max: 300_000 })), { minLength: 1 })
+    fc.assert(
+      fc.property(lengths, cuts, (lengths, cuts) => {
+        const frames = lengths.map((length, id) => ({ type: 3, method: 1, id, body: Array.from({ length }, (_, at) => (at + id) & 255) }))
+        expect(decode(encode(frames), cuts).frames).toEqual(frames)
+      }),
+      { numRuns: 10 }
+    )
+  })
+
+  it("a long frame that has begun is read to its end and no further, so that nothing of the next has to be moved", () => {
+    const length = 50_000
+    const frames = Array.from({ length: 40 }, (_, id) => ({ type: 3, method: 1, id, body: Array.from({ length }, () => 1) }))
+    const from = source(encode(frames), [Infinity])
+    const reader = new FrameReader(1 << 20)
+    const ends = new Set<number>()
+    let found = 0
+    while (found < frames.length) {
+      if (reader.next() === true) found++
+      else if (reader.fill(from) === 0) break
+      else if (reader.total % (length + headerLength) === 0) ends.add(reader.total)
+    }
+    expect(found).toBe(frames.length)
+    expect(ends.size).toBeGreaterThan(frames.length / 3)
+  })
+
   it("any bytes in any cuts give the same frames and the same problem as all at once", () => {
     const bytes = fc.uint8Array({ maxLength: 400 })
     fc.assert(
