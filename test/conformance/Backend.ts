@@ -48,10 +48,13 @@ export const lacks = (backend: Backend, need: Capability): string | false => {
 export const enter = (host: Host, domid: DomId): Effect.Effect<Context.Context<Xen>, never, Scope.Scope> =>
   Layer.build(host.domain(domid)).pipe(Effect.orDie)
 
-/** Waits, in bounded time, until a condition holds. */
-export const until = (what: string, condition: () => boolean): Effect.Effect<void> =>
+/** Waits, in bounded time, until a condition holds; dies with what never came, as it is told then. */
+export const until = (what: string | (() => string), condition: () => boolean): Effect.Effect<void> =>
   Effect.sync(condition).pipe(
     Effect.repeat({ until: (held) => held, schedule: Schedule.spaced("2 millis") }),
-    Effect.timeoutOrElse({ duration: "60 seconds", orElse: () => Effect.die(new Error(`it never came: ${what}`)) }),
+    Effect.timeoutOrElse({
+      duration: "60 seconds",
+      orElse: () => Effect.die(new Error(`it never came: ${typeof what === "string" ? what : what()}`))
+    }),
     Effect.asVoid
   )

@@ -45,10 +45,11 @@ export const start = Effect.fnUntraced(function*(
     words,
     told: (start) =>
       Effect.map(
-        until(`"${start}" from ${program} ${args.join(" ")}, which told ${JSON.stringify(words)}`, () =>
-          words.some((word) => word.startsWith(start))),
-        () =>
-          (words.find((word) => word.startsWith(start)) ?? "").slice(start.length).trim()
+        until(
+          () => `"${start}" from ${program} ${args.join(" ")}, which told ${JSON.stringify(words)}`,
+          () => words.some((word) => word.startsWith(start))
+        ),
+        () => (words.find((word) => word.startsWith(start)) ?? "").slice(start.length).trim()
       ),
     signal: (signal) => Effect.sync(() => void child.kill(signal)),
     kill: (signal = "SIGKILL") => Effect.andThen(Effect.sync(() => void child.kill(signal)), until(`the end of ${program}`, gone))
