@@ -25,7 +25,7 @@ export interface Command {
 }
 
 /** No line takes longer. */
-const patience = "30 seconds"
+const patience = "2 minutes"
 
 /** Starts a process, and waits until it is ready. */
 export const start = Effect.fnUntraced(function*({ argv, env }: Command): Effect.fn.Return<Agent, AgentError, Scope.Scope> {
