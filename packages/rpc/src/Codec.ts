@@ -12,7 +12,7 @@ import { compilePlan } from "./compilePlan.ts"
 import { decoderOf, encoderOf } from "./interpretPlan.ts"
 import { jsonOf, parseJson } from "./jsonText.ts"
 import type { MethodShapes } from "./MethodShapes.ts"
-import type { PlainSchema, Plan } from "./Plan.ts"
+import type { PlainSchema, Plan, Transformation } from "./Plan.ts"
 import { planOf } from "./planOf.ts"
 import { type Decode, type Encode, messageOf } from "./planValues.ts"
 import { shortened } from "./printable.ts"
@@ -52,13 +52,16 @@ export const generated = (plan: Plan): Functions => {
   }
 }
 
-/** The binary codec of a schema: the other side must have the same shape. Throws for a schema that has no form for JSON. */
+/**
+ * The binary codec of a schema that has a shape: the other side must have the same. Nothing is made of the schema before the first value: a
+ * client of a hundred domains calls few methods of each.
+ */
 export const binary = (schema: PlainSchema, options: SchemaAST.ParseOptions, functionsOf = generated): Codec => {
-  const plan = planOf(schema, options)
-  const { decode, encode } = functionsOf(plan)
+  let made: Functions | undefined
+  const functions = () => (made ??= functionsOf(planOf(schema, options)))
   // A value's own code may use the codec again while it is in use.
-  let idleWriter: ByteWriter | undefined = new ByteWriter(512)
-  let idleReader: ByteReader | undefined = new ByteReader()
+  let idleWriter: ByteWriter | undefined
+  let idleReader: ByteReader | undefined
 
   const write = (value: unknown, encode: Encode): Uint8Array => {
     const writer = idleWriter ?? new ByteWriter(512)
@@ -102,35 +105,35 @@ export const binary = (schema: PlainSchema, options: SchemaAST.ParseOptions, fun
   }
 
   let telling: Functions | undefined
-  const tell = () => (telling ??= interpreted(plan))
+  const tell = () => (telling ??= interpreted(planOf(schema, options)))
   return {
-    encode: (value) => attempt(() => write(value, encode), () => write(value, tell().encode)),
-    decode: (bytes, maxMessage) => attempt(() => read(bytes, maxMessage, decode), () => read(bytes, maxMessage, tell().decode))
+    encode: (value) => attempt(() => write(value, functions().encode), () => write(value, tell().encode)),
+    decode: (bytes, maxMessage) => attempt(() => read(bytes, maxMessage, functions().decode), () => read(bytes, maxMessage, tell().decode))
   }
 }
 
 /** JSON in UTF-8: describes itself, so that sides whose schemas differ in what may be left out understand each other. */
 export const json = (schema: PlainSchema, options: SchemaAST.ParseOptions): Codec => {
-  const codec = Schema.toCodecJson(schema)
-  const encode = Schema.encodeUnknownSync(codec, options)
-  const decode = Schema.decodeUnknownSync(codec, options)
-  const encoder = new TextEncoder()
-  const decoder = new TextDecoder()
-  return {
-    encode: (value) => {
-      try {
-        return Result.succeed(encoder.encode(jsonOf(encode(value))))
-      } catch (error) {
-        return Result.fail(explain(error))
-      }
-    },
-    decode: (bytes, maxMessage) => {
-      try {
-        return Result.succeed(decode(parseJson(decoder.decode(bytes), (count) => (count > mostValues(maxMessage) ? tooMany() : undefined))))
-      } catch (error) {
-        return Result.fail(explain(error))
-      }
+  let made: Transformation | undefined
+  const functions = () => {
+    if (made !== undefined) return made
+    const codec = Schema.toCodecJson(schema)
+    return made = { encode: Schema.encodeUnknownSync(codec, options), decode: Schema.decodeUnknownSync(codec, options) }
+  }
+  const attempt = <A>(run: () => A): Result.Result<A, string> => {
+    try {
+      return Result.succeed(run())
+    } catch (error) {
+      return Result.fail(explain(error))
     }
+  }
+  return {
+    encode: (value) => attempt(() => new TextEncoder().encode(jsonOf(functions().encode(value)))),
+    decode: (bytes, maxMessage) =>
+      attempt(() => {
+        const value = parseJson(new TextDecoder().decode(bytes), (count) => (count > mostValues(maxMessage) ? tooMany() : undefined))
+        return functions().decode(value)
+      })
   }
 }
 
