@@ -20,6 +20,7 @@ export const raw = {
   xenvchan: "C libxenvchan",
   csocket: "C unix socket",
   socket: "Node unix socket",
+  corked: "Node unix socket, corked",
   tcp: "Node TCP",
   worker: "Node MessagePort",
   child: "Node child IPC"
@@ -109,6 +110,7 @@ export const comparison: Comparison = Effect.fnUntraced(function*(effort) {
     ...orLeft(raw.xenvchan, () => xenvchan(ring)),
     ...orLeft(raw.csocket, () => native("socket")),
     [raw.socket, pair("socket", path.join(directory, "raw"))],
+    [raw.corked, pair("corked", path.join(directory, "corked"))],
     [raw.tcp, pair("tcp", path.join(directory, "port"))],
     [raw.worker, [program("raw/client.ts", "worker")]],
     [raw.child, [program("raw/client.ts", "child")]]

@@ -1,11 +1,11 @@
 /**
- * A process that runs raw loads: `client.ts vchan|fibers|sink|socket|tcp ADDRESS`, `worker` or `child`. Effect is loaded where it
+ * A process that runs raw loads: `client.ts vchan|fibers|sink|socket|corked|tcp ADDRESS`, `worker` or `child`. Effect is loaded where it
  * is used only, for all that is loaded is marked in each full collection.
  */
 import { answer } from "../answer.ts"
 import { loadsOver } from "./loads.ts"
 import { child, worker } from "./messages.ts"
-import { socket, tcp } from "./socket.ts"
+import { corked, socket, tcp } from "./socket.ts"
 
 const [kind = "", address = ""] = process.argv.slice(2)
 
@@ -19,6 +19,9 @@ switch (kind) {
     break
   case "socket":
     answer(loadsOver(await socket.connect(address)))
+    break
+  case "corked":
+    answer(loadsOver(await corked.connect(address)))
     break
   case "tcp":
     answer(loadsOver(await tcp.connect(address)))

@@ -1,12 +1,12 @@
 /**
- * A process, or a worker, that serves raw loads: `server.ts vchan|fibers|sink|socket|tcp ADDRESS`, `worker` or `child`. A process that was given
+ * A process, or a worker, that serves raw loads: `server.ts vchan|fibers|sink|socket|corked|tcp ADDRESS`, `worker` or `child`. A process that was given
  * an address ends with its standard input. Effect is loaded where it is used only, as by the client.
  */
 import { parentPort } from "node:worker_threads"
 import { answer } from "../answer.ts"
 import { messageLine } from "./Line.ts"
 import { serve } from "./loads.ts"
-import { socket, tcp } from "./socket.ts"
+import { corked, socket, tcp } from "./socket.ts"
 
 const [kind = "", address = ""] = process.argv.slice(2)
 
@@ -29,6 +29,9 @@ switch (kind) {
     break
   case "socket":
     socket.serve(serve, address, ready)
+    break
+  case "corked":
+    corked.serve(serve, address, ready)
     break
   case "tcp":
     tcp.serve(serve, address, ready)

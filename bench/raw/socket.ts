@@ -13,18 +13,43 @@ const lineOf = (socket: net.Socket): Line => {
   return line
 }
 
-const listen = (serve: (line: Line) => void) => net.createServer((socket) => serve(lineOf(socket)))
+/** What is written in one turn goes to the kernel in one call, as programs do that have many small messages at once. */
+const corkedLineOf = (socket: net.Socket): Line => {
+  const line = lineOf(socket)
+  const { send } = line
+  let isCorked = false
+  const uncork = () => {
+    isCorked = false
+    socket.uncork()
+  }
+  return Object.assign(line, {
+    send: (bytes: Uint8Array) => {
+      if (!isCorked) {
+        isCorked = true
+        socket.cork()
+        process.nextTick(uncork)
+      }
+      return send(bytes)
+    }
+  })
+}
 
-const connect = (options: net.NetConnectOpts): Promise<Line> =>
+const listen = (serve: (line: Line) => void, make = lineOf) => net.createServer((socket) => serve(make(socket)))
+
+const connect = (options: net.NetConnectOpts, make = lineOf): Promise<Line> =>
   new Promise((resolve, reject) => {
     const socket = net.connect(options)
-    socket.once("error", reject).once("connect", () => resolve(lineOf(socket)))
+    socket.once("error", reject).once("connect", () => resolve(make(socket)))
   })
 
-export const socket: Transport = {
-  serve: (serve, address, ready) => void listen(serve).listen(address, ready),
-  connect: (address) => connect({ path: address })
-}
+const unix = (make: typeof lineOf): Transport => ({
+  serve: (serve, address, ready) => void listen(serve, make).listen(address, ready),
+  connect: (address) => connect({ path: address }, make)
+})
+
+export const socket = unix(lineOf)
+
+export const corked = unix(corkedLineOf)
 
 export const tcp: Transport = {
   serve: (serve, address, ready) => {
