@@ -1,11 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { PeerGone } from "@vchan/vchan"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, SchemaGetter, type Scope } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema } from "effect"
 import { Rpc, RpcGroup, RpcMiddleware } from "effect/rpc"
 import { Caller } from "../src/Caller.ts"
 import { VchanRpcError } from "../src/RpcError.ts"
-import * as VchanRpcClient from "../src/VchanRpcClient.ts"
-import { pair, pairOf } from "./support/pair.ts"
+import { pair } from "./support/pair.ts"
 import { turns, until } from "./support/rawPeer.ts"
 
 class Missing extends Schema.TaggedError<Missing>()("Missing", { key: Schema.String }) {}
@@ -264,67 +263,6 @@ describe("Calls", () => {
     }).pipe(Effect.provide(Live)))
 })
 
-describe("Of Effect's definitions", () => {
-  const Annotated = RpcGroup.make(
-    Rpc.make("Exact", { payload: Schema.Struct({ a: Schema.Int }), success: Schema.Int }).annotate(Rpc.ParseOptions, {
-      onExcessProperty: "error"
-    }),
-    Rpc.make("Coded", { defect: Schema.Unknown })
-  )
-  const Loose = RpcGroup.make(
-    Rpc.make("Exact", { payload: Schema.Struct({ a: Schema.Int, b: Schema.optionalKey(Schema.Int) }), success: Schema.Int })
-  )
-  const AnnotatedLive = Annotated.toLayer({
-    Exact: ({ a }) => Effect.succeed(a),
-    Coded: () => Effect.die({ code: 7 })
-  }).pipe(Layer.provideMerge(Logger.layer([])))
-
-  it.live("Rpc.ParseOptions holds for what comes", () =>
-    Effect.gen(function*() {
-      const { client } = yield* pairOf(Annotated, Loose)
-      assert.strictEqual(yield* client.Exact({ a: 1 }), 1)
-      assert.strictEqual(reasonOf(yield* Effect.flip(client.Exact({ a: 1, b: 2 })))._tag, "BadPayload")
-    }).pipe(Effect.scoped, Effect.provide(AnnotatedLive)))
-
-  it.live("a defect's schema says what is told of it", () =>
-    Effect.gen(function*() {
-      const { client } = yield* pair(Annotated)
-      const exit = yield* Effect.exit(client.Coded())
-      assert.deepStrictEqual(Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined, { code: 7 })
-    }).pipe(Effect.scoped, Effect.provide(AnnotatedLive)))
-})
-
-describe("A group that cannot be served", () => {
-  const Functions = RpcGroup.make(Rpc.make("Take", { payload: Schema.declare((value) => typeof value === "function") }))
-  class Key extends Context.Service<Key, string>()("test/Key") {}
-  const Encrypted = RpcGroup.make(
-    Rpc.make("Open", {
-      payload: Schema.String.pipe(Schema.decodeTo(Schema.String, {
-        decode: SchemaGetter.transformEffect((text: string) => Effect.map(Key, (key) => key + text)),
-        encode: SchemaGetter.passthrough()
-      }))
-    })
-  )
-
-  it.live("for a schema without a codec is a defect that names the method", () =>
-    Effect.gen(function*() {
-      const exit = yield* Effect.exit(pair(Functions))
-      assert.include(String(exit), "the method Take cannot be called over a vchan")
-    }).pipe(Effect.scoped, Effect.provide(Functions.toLayer({ Take: () => Effect.void }))))
-
-  it.live("for a method without a handler does not compile, and is a defect that names the method", () =>
-    Effect.gen(function*() {
-      // @ts-expect-error nobody handles Open
-      const made: Effect.Effect<unknown, unknown, Scope.Scope> = pair(RpcGroup.make(Rpc.make("Open")))
-      assert.include(String(yield* Effect.exit(made)), "the method Open cannot be called over a vchan: it has no handler")
-    }).pipe(Effect.scoped))
-
-  it("for schemas that need services does not compile", () => {
-    // @ts-expect-error the payload's codec needs Key
-    assert.isDefined(() => VchanRpcClient.make(Encrypted, { domain: 1, service: "test" }))
-  })
-})
-
 describe("The end of a connection", () => {
   it.live("a lost connection fails each call once with ConnectionLost, ends every handler, and later calls fail at once", () =>
     Effect.gen(function*() {
@@ -381,49 +319,4 @@ describe("The end of a connection", () => {
       assert.strictEqual(log.running.size, 0)
       assert.strictEqual(reasonOf(yield* Effect.flip(Fiber.join(fiber)))._tag, "Interrupted")
     }).pipe(Effect.provide(Live)))
-})
-
-describe("Two versions of a service", () => {
-  const V1 = RpcGroup.make(
-    Rpc.make("Get", { payload: { id: Schema.Int }, success: Schema.Struct({ id: Schema.Int }) }),
-    Rpc.make("Same", { success: Schema.Int }),
-    Rpc.make("Gone")
-  )
-  const V2 = RpcGroup.make(
-    Rpc.make("Get", {
-      payload: { id: Schema.Int, deep: Schema.optionalKey(Schema.Boolean) },
-      success: Schema.Struct({ id: Schema.Int, more: Schema.optionalKey(Schema.String) })
-    }),
-    Rpc.make("Same", { success: Schema.Int })
-  )
-  const V3 = RpcGroup.make(
-    Rpc.make("Get", { payload: { id: Schema.Number }, success: Schema.Struct({ id: Schema.Int }) }),
-    Rpc.make("Same", { success: Schema.Literal(4) })
-  )
-  const V2Live = V2.toLayer({ Get: ({ id }) => Effect.succeed({ id, more: "yes" }), Same: () => Effect.succeed(3) })
-
-  it.live("fields that may be left out do not keep them from talking", () =>
-    Effect.gen(function*() {
-      const { client } = yield* pairOf(V2, V1)
-      assert.deepStrictEqual(yield* client.Get({ id: 5 }), { id: 5 })
-      assert.strictEqual(yield* client.Same(), 3)
-    }).pipe(Effect.provide(V2Live)))
-
-  it.live("a method the server does not have fails, naming it", () =>
-    Effect.gen(function*() {
-      const { client } = yield* pairOf(V2, V1)
-      const error = yield* Effect.flip(client.Gone())
-      assert.strictEqual(reasonOf(error)._tag, "UnknownMethod")
-      assert.include(error.message, "test.Gone")
-    }).pipe(Effect.provide(V2Live)))
-
-  it.live("a value that the server's version does not take is BadPayload, naming the field; a reply that cannot be read is BadReply", () =>
-    Effect.gen(function*() {
-      const { client } = yield* pairOf(V2, V3)
-      const payload = yield* Effect.flip(client.Get({ id: 0.5 }))
-      assert.strictEqual(reasonOf(payload)._tag, "BadPayload")
-      assert.include(payload.message, "test.Get")
-      assert.include(payload.message, "\"id\"")
-      assert.strictEqual(reasonOf(yield* Effect.flip(client.Same()))._tag, "BadReply")
-    }).pipe(Effect.provide(V2Live)))
 })

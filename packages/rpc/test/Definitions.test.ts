@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, SchemaGetter, type Scope } from "effect"
 import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
-import { pair } from "./support/pair.ts"
+import * as VchanRpcClient from "../src/VchanRpcClient.ts"
+import { pair, pairOf } from "./support/pair.ts"
 import { until } from "./support/rawPeer.ts"
 
 class Tag extends Context.Service<Tag, string>()("test/Tag") {}
@@ -83,4 +84,65 @@ describe("Effect's definitions", () => {
       const defect = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
       assert.include(defect instanceof Error ? defect.stack : "", "Definitions.test")
     }).pipe(Effect.scoped, Effect.provide(Logger.layer([]))))
+})
+
+describe("What a definition is annotated with", () => {
+  const Annotated = RpcGroup.make(
+    Rpc.make("Exact", { payload: Schema.Struct({ a: Schema.Int }), success: Schema.Int }).annotate(Rpc.ParseOptions, {
+      onExcessProperty: "error"
+    }),
+    Rpc.make("Coded", { defect: Schema.Unknown })
+  )
+  const Loose = RpcGroup.make(
+    Rpc.make("Exact", { payload: Schema.Struct({ a: Schema.Int, b: Schema.optionalKey(Schema.Int) }), success: Schema.Int })
+  )
+  const AnnotatedLive = Annotated.toLayer({
+    Exact: ({ a }) => Effect.succeed(a),
+    Coded: () => Effect.die({ code: 7 })
+  }).pipe(Layer.provideMerge(Logger.layer([])))
+
+  it.live("Rpc.ParseOptions holds for what comes", () =>
+    Effect.gen(function*() {
+      const { client } = yield* pairOf(Annotated, Loose)
+      assert.strictEqual(yield* client.Exact({ a: 1 }), 1)
+      assert.strictEqual((yield* Effect.flip(client.Exact({ a: 1, b: 2 }))).reason._tag, "BadPayload")
+    }).pipe(Effect.scoped, Effect.provide(AnnotatedLive)))
+
+  it.live("a defect's schema says what is told of it", () =>
+    Effect.gen(function*() {
+      const { client } = yield* pair(Annotated)
+      const exit = yield* Effect.exit(client.Coded())
+      assert.deepStrictEqual(Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined, { code: 7 })
+    }).pipe(Effect.scoped, Effect.provide(AnnotatedLive)))
+})
+
+describe("A group that cannot be served", () => {
+  const Functions = RpcGroup.make(Rpc.make("Take", { payload: Schema.declare((value) => typeof value === "function") }))
+  class Key extends Context.Service<Key, string>()("test/Key") {}
+  const Encrypted = RpcGroup.make(
+    Rpc.make("Open", {
+      payload: Schema.String.pipe(Schema.decodeTo(Schema.String, {
+        decode: SchemaGetter.transformEffect((text: string) => Effect.map(Key, (key) => key + text)),
+        encode: SchemaGetter.passthrough()
+      }))
+    })
+  )
+
+  it.live("for a schema without a codec is a defect that names the method", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(pair(Functions))
+      assert.include(String(exit), "the method Take cannot be called over a vchan")
+    }).pipe(Effect.scoped, Effect.provide(Functions.toLayer({ Take: () => Effect.void }))))
+
+  it.live("for a method without a handler does not compile, and is a defect that names the method", () =>
+    Effect.gen(function*() {
+      // @ts-expect-error nobody handles Open
+      const made: Effect.Effect<unknown, unknown, Scope.Scope> = pair(RpcGroup.make(Rpc.make("Open")))
+      assert.include(String(yield* Effect.exit(made)), "the method Open cannot be called over a vchan: it has no handler")
+    }).pipe(Effect.scoped))
+
+  it("for schemas that need services does not compile", () => {
+    // @ts-expect-error the payload's codec needs Key
+    assert.isDefined(() => VchanRpcClient.make(Encrypted, { domain: 1, service: "test" }))
+  })
 })

@@ -49,7 +49,7 @@ describe("Discovery", () => {
       const store = Context.get(yield* Layer.build(host.domain(5)), XenStore)
       // As a process leaves it that was killed; and what no service can be called.
       for (const name of ["ghost", "x".repeat(65)]) yield* store.makeDirectory(`data/rpc-for/any/${name}`)
-      const found = yield* Effect.provide(Discovery.services({ domain: 5, timeout: "50 millis" }), host.domain(7))
+      const found = yield* Effect.provide(Discovery.services({ domain: 5, timeout: "2 seconds" }), host.domain(7))
       assert.deepStrictEqual(methodsIn(found), [["clock", "Now false", "Ticks true"], ["ghost", "ConnectFailed"]])
     }).pipe(Effect.scoped))
 

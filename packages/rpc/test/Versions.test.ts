@@ -145,3 +145,48 @@ describe("Versions", () => {
       assert.strictEqual(methods.length, 8)
     }).pipe(Effect.scoped))
 })
+
+describe("Two versions of a service", () => {
+  const V1 = RpcGroup.make(
+    Rpc.make("Get", { payload: { id: Schema.Int }, success: Schema.Struct({ id: Schema.Int }) }),
+    Rpc.make("Same", { success: Schema.Int }),
+    Rpc.make("Gone")
+  )
+  const V2 = RpcGroup.make(
+    Rpc.make("Get", {
+      payload: { id: Schema.Int, deep: Schema.optionalKey(Schema.Boolean) },
+      success: Schema.Struct({ id: Schema.Int, more: Schema.optionalKey(Schema.String) })
+    }),
+    Rpc.make("Same", { success: Schema.Int })
+  )
+  const V3 = RpcGroup.make(
+    Rpc.make("Get", { payload: { id: Schema.Number }, success: Schema.Struct({ id: Schema.Int }) }),
+    Rpc.make("Same", { success: Schema.Literal(4) })
+  )
+  const V2Live = V2.toLayer({ Get: ({ id }) => Effect.succeed({ id, more: "yes" }), Same: () => Effect.succeed(3) })
+
+  it.live("fields that may be left out do not keep them from talking", () =>
+    Effect.gen(function*() {
+      const { client } = yield* pairOf(V2, V1)
+      assert.deepStrictEqual(yield* client.Get({ id: 5 }), { id: 5 })
+      assert.strictEqual(yield* client.Same(), 3)
+    }).pipe(Effect.provide(V2Live)))
+
+  it.live("a method the server does not have fails, naming it", () =>
+    Effect.gen(function*() {
+      const { client } = yield* pairOf(V2, V1)
+      const error = yield* Effect.flip(client.Gone())
+      assert.strictEqual(reasonOf(error)._tag, "UnknownMethod")
+      assert.include(error.message, "test.Gone")
+    }).pipe(Effect.provide(V2Live)))
+
+  it.live("a value that the server's version does not take is BadPayload, naming the field; a reply that cannot be read is BadReply", () =>
+    Effect.gen(function*() {
+      const { client } = yield* pairOf(V2, V3)
+      const payload = yield* Effect.flip(client.Get({ id: 0.5 }))
+      assert.strictEqual(reasonOf(payload)._tag, "BadPayload")
+      assert.include(payload.message, "test.Get")
+      assert.include(payload.message, "\"id\"")
+      assert.strictEqual(reasonOf(yield* Effect.flip(client.Same()))._tag, "BadReply")
+    }).pipe(Effect.provide(V2Live)))
+})

@@ -20,7 +20,7 @@ const listen = Effect.fnUntraced(function*(host: MemoryXen.MemoryXen, options?: 
 })
 
 const dial = (context: Context.Context<Xen>, options?: Partial<Listener.ConnectOptions>) =>
-  leased(as(context)(Listener.connect({ domid: 3, path: service, timeout: "3 seconds", ...options })))
+  leased(as(context)(Listener.connect({ domid: 3, path: service, timeout: "30 seconds", ...options })))
 
 const echoes = Effect.fnUntraced(function*(vchan: Vchan, from: number) {
   yield* vchan.write(pattern(1000, from))

@@ -7,7 +7,7 @@ import { Listener, VchanSocket, VchanSocketServer } from "../src/index.ts"
 import { as, clientDomid, onHost, pattern, process, serverDomid } from "./world.ts"
 
 const service = "data/lines"
-const connect = Listener.connect({ domid: serverDomid, path: service, timeout: "3 seconds" })
+const connect = Listener.connect({ domid: serverDomid, path: service, timeout: "30 seconds" })
 
 const listen = (options: Partial<VchanSocketServer.Options> = {}) =>
   VchanSocketServer.make({ path: service, clients: "any", leftMin: 1024, rightMin: 1024, ...options })
@@ -179,7 +179,7 @@ describe("a vchan as a Socket", () => {
   it.live("where nobody serves the reader fails, and tells what to do", () =>
     onHost(Effect.fnUntraced(function*(host) {
       const xen = yield* process(host, clientDomid)
-      const socket = yield* as(xen)(VchanSocket.make(Listener.connect({ domid: serverDomid, path: service, timeout: 20 })))
+      const socket = yield* as(xen)(VchanSocket.make(Listener.connect({ domid: serverDomid, path: service, timeout: "1 second" })))
       const { reason } = yield* Effect.flip(Effect.scoped(socket.reader))
       assert.strictEqual(reason._tag, "SocketOpenError")
       if (reason._tag !== "SocketOpenError") return

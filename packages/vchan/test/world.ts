@@ -52,7 +52,7 @@ export const connected = Effect.fnUntraced(function*(host: MemoryXen.MemoryXen, 
 
 /** Connects as a process, in a Scope that is closed by `close`, or with the surrounding one. */
 export const joined = (context: Context.Context<Xen>, options?: Partial<Handshake.ClientOptions>) =>
-  leased(as(context)(Handshake.client({ domid: serverDomid, path, timeout: "3 seconds", ...options })))
+  leased(as(context)(Handshake.client({ domid: serverDomid, path, timeout: "30 seconds", ...options })))
 
 /** Opens a vchan in a Scope of its own. */
 export const leased = Effect.fnUntraced(function*<E>(open: Effect.Effect<Vchan, E, Scope.Scope>) {
