@@ -285,7 +285,7 @@ describe("admission", () => {
     onHost(Effect.fnUntraced(function*(host) {
       yield* listen(host, { maxPerDomain: 200, leftMin: 1024, rightMin: 1024 })
       const context = yield* process(host, 5)
-      const clients = yield* Effect.all(Array.from({ length: 200 }, () => dial(context, { timeout: "15 seconds" })), { concurrency: 20 })
+      const clients = yield* Effect.all(Array.from({ length: 200 }, () => dial(context, { timeout: "60 seconds" })), { concurrency: 20 })
       yield* Effect.forEach(clients, ({ vchan }, at) => echoes(vchan, at), { concurrency: "unbounded" })
     })))
 })
