@@ -38,13 +38,13 @@ export interface Scenario {
 
 /** Of how many cases one is weighed, and which: the first ones hold code that was compiled for them, too. */
 const weighedEvery = 25
-const weighedAt = 5
+const weighedAt = 4
 
 /** Everything takes milliseconds, on a machine with nothing else to do. */
 const patience = "60 seconds"
 
 /** How many plans come of one seed: the next ones come of the next. */
-const batchLength = 10
+const batchLength = 5
 
 /** How long a plan that found something is made shorter. */
 const shrinkMillis = 20_000

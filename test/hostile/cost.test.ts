@@ -76,7 +76,7 @@ describe("Hostile clients that come and go, one after the other", () => {
             const vchan = yield* Listener.connect({ domid: honest, path: servicePath }).pipe(Effect.provideContext(parties.hostile))
             const peer = new FramePeer(vchan, greeting, () => {})
             for (const action of actions.slice(0, 15)) peer.act(action)
-            yield* turns(10)
+            yield* turns(5)
           }))
         const clients = fc.sample(plan("client"), { numRuns: 150, seed: 1 })
         yield* Effect.forEach(clients.slice(0, 60), come)
