@@ -177,18 +177,25 @@ export const servedMethodsOf = <Rpcs extends Rpc.Any>(
       context: Context.merge(services, handler.context),
       run: (payload, { client, emit, headers, id, onStart }) => {
         const options = { client, requestId: RpcMessage.RequestId(id), headers, rpc, payload }
-        let result: HandlerResult
         let uninterruptible = false
+        let effect: Handling
         try {
           const answer: object = handler.handler(payload, options)
           uninterruptible = Rpc.isWrapper(answer) && answer.uninterruptible
-          result = Rpc.unwrap(answer) as HandlerResult
+          const result = Rpc.unwrap(answer) as HandlerResult
+          const handled: Effect.Effect<unknown, unknown> = method.isStream
+            ? Stream.runForEachArray(streamOf(result), emit)
+            : effectOf(result)
+          effect = (onStart === undefined ? handled : Effect.andThen(Effect.sync(onStart), handled)) as Handling
         } catch (defect) {
-          return { effect: Effect.die(defect), uninterruptible }
+          effect = Effect.die(defect)
         }
-        const handled: Effect.Effect<unknown, unknown> = method.isStream ? Stream.runForEachArray(streamOf(result), emit) : effectOf(result)
-        let effect = (onStart === undefined ? handled : Effect.andThen(Effect.sync(onStart), handled)) as Handling
-        for (const middleware of middlewares) effect = middleware(effect, options)
+        try {
+          // Also around what was thrown: who may not call shall not learn of it.
+          for (const middleware of middlewares) effect = middleware(effect, options)
+        } catch (defect) {
+          effect = Effect.die(defect)
+        }
         return { effect, uninterruptible }
       }
     }

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, SchemaGetter, type Scope } from "effect"
-import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Schema, SchemaGetter, type Scope, Stream } from "effect"
+import { Rpc, RpcGroup, RpcMiddleware, RpcSchema } from "effect/rpc"
 import * as VchanRpcClient from "../src/VchanRpcClient.ts"
 import { pair, pairOf } from "./support/pair.ts"
 import { until } from "./support/rawPeer.ts"
@@ -43,6 +43,37 @@ const Live = Store.toLayer(Effect.gen(function*() {
   Layer.provideMerge(Logger.layer([]))
 )
 
+class Denied extends Schema.TaggedError<Denied>()("Denied", {}) {}
+class Careless extends RpcMiddleware.Service<Careless>()("test/Careless") {}
+class Closed extends RpcMiddleware.Service<Closed>()("test/Closed", { error: Denied }) {}
+
+const Throwing = RpcGroup.make(
+  Rpc.make("Careless").middleware(Careless),
+  Rpc.make("Denied").middleware(Closed),
+  Rpc.make("DeniedStream", { success: Schema.Int, stream: true }).middleware(Closed),
+  Rpc.make("Fine", { success: Schema.String })
+)
+const ThrowingLive = Layer.mergeAll(
+  Throwing.toLayer({
+    Careless: () => Effect.void,
+    Denied: (): Effect.Effect<void> => {
+      throw new Error("a secret")
+    },
+    DeniedStream: (): Stream.Stream<number> => {
+      throw new Error("a secret")
+    },
+    Fine: () => Effect.succeed("fine")
+  }),
+  Layer.succeed(
+    Careless,
+    Careless.of(() => {
+      throw new Error("careless")
+    })
+  ),
+  Layer.succeed(Closed, Closed.of(() => Effect.fail(new Denied()))),
+  Logger.layer([])
+)
+
 describe("Effect's definitions", () => {
   it.live("a handler is told its request, its client and its definition with annotations", () =>
     Effect.gen(function*() {
@@ -52,6 +83,30 @@ describe("Effect's definitions", () => {
       assert.strictEqual(one.client, two.client)
       assert.notStrictEqual(one.id, two.id)
     }).pipe(Effect.scoped, Effect.provide(Live)))
+
+  it.live("a middleware that throws is a defect of its call, and one that denies hides what the handler threw", () =>
+    Effect.gen(function*() {
+      const { client } = yield* pair(Throwing)
+      for (const options of [{}, { discard: true }]) {
+        assert.include(String(yield* Effect.exit(client.Careless(undefined, options))), "careless")
+        assert.instanceOf(yield* Effect.flip(client.Denied(undefined, options)), Denied)
+      }
+      assert.instanceOf(yield* Effect.flip(Stream.runDrain(client.DeniedStream())), Denied)
+      assert.strictEqual(yield* client.Fine(), "fine")
+    }).pipe(Effect.scoped, Effect.provide(ThrowingLive)))
+
+  it.live("a transformation that takes time fails its calls alone", () =>
+    Effect.gen(function*() {
+      const Slow = Schema.String.pipe(Schema.decodeTo(Schema.String, {
+        decode: SchemaGetter.transformEffect((text: string) => Effect.delay(Effect.succeed(text), 1)),
+        encode: SchemaGetter.passthrough()
+      }))
+      const Group = RpcGroup.make(Rpc.make("Slow", { payload: Slow }), Rpc.make("Fine", { success: Schema.String }))
+      const live = Group.toLayer({ Slow: () => Effect.void, Fine: () => Effect.succeed("fine") })
+      const { client } = yield* Effect.provide(pair(Group), live)
+      assert.strictEqual((yield* Effect.flip(client.Slow("x"))).reason._tag, "BadPayload")
+      assert.strictEqual(yield* client.Fine(), "fine")
+    }).pipe(Effect.scoped))
 
   it.live("a handler's interruption tells whether its client was the reason", () =>
     Effect.gen(function*() {
