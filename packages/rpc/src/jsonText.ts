@@ -59,9 +59,10 @@ export const parseJson = (text: string, spend: (count: number) => void): unknown
   return JSON.parse(text)
 }
 
-/** The JSON text of a value. Throws where it has none, or nests too deep. */
+/** The JSON text of a value, which is null's for what has none, as in an array. Throws where there can be none, or it nests too deep. */
 export const jsonOf = (value: unknown): string => {
-  const text = JSON.stringify(value)
+  const known: string | undefined = JSON.stringify(value)
+  const text = known ?? "null"
   countIn(text)
   return text
 }

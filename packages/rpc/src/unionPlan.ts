@@ -61,7 +61,11 @@ const guardOf = (ast: SchemaAST.AST, plan: Plan): (value: unknown) => boolean =>
   const schema = Schema.make<PlainSchema>(ast)
   if (!holdsJson(plan)) return Schema.is(schema)
   const encode = Schema.encodeUnknownResult(Schema.toCodecJson(schema))
-  return (value) => Result.isSuccess(encode(value))
+  return (value) => {
+    const encoded = encode(value)
+    // Schema.Any lets pass what JSON has no text for.
+    return Result.isSuccess(encoded) && !["undefined", "function", "symbol"].includes(typeof encoded.success)
+  }
 }
 
 /** The members in their order: a value is that one's whose test it passes first. */

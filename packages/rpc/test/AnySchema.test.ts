@@ -157,5 +157,8 @@ describe("Codecs of any schema", () => {
     expect(round({ a: undefined })).toStrictEqual(Result.succeed({ a: undefined }))
     expect(round({ a: [1] })).toStrictEqual(Result.succeed({ a: [1] }))
     expect(round({})).toStrictEqual(Result.succeed({}))
+    const any = codecsOf(Schema.Struct({ a: Schema.optional(Schema.Any), b: Schema.Any }))
+    const value = { a: undefined, b: undefined }
+    expect(decoded(any, Result.getOrThrow(encoded(any, value)))).toStrictEqual(Result.succeed({ a: undefined, b: null }))
   })
 })

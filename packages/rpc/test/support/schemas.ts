@@ -78,6 +78,7 @@ const leaves: ReadonlyArray<Sample> = [
   ),
   // JSON has no -0.
   sample(Schema.Json, fc.jsonValue().map((value): Schema.Json => JSON.parse(JSON.stringify(value)))),
+  sample(Schema.Any, fc.jsonValue().map((value): unknown => JSON.parse(JSON.stringify(value)))),
   sample(Schema.Unknown, fc.jsonValue().map((value): unknown => JSON.parse(JSON.stringify(value))))
 ]
 
