@@ -13,8 +13,8 @@ interface Example {
 
 const blocksIn = (text: string): ReadonlyArray<string> => [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ""]) => code)
 
-/** The examples in the comments of the packages: whole modules, as a user would write them. */
-const modules: ReadonlyArray<Example> = fs.globSync("packages/*/src/**/*.ts", { cwd: root }).toSorted().flatMap((file) =>
+/** The examples in the comments of the packages and on their first pages: whole modules, as a user would write them. */
+const modules: ReadonlyArray<Example> = fs.globSync("packages/*/{README.md,src/**/*.ts}", { cwd: root }).toSorted().flatMap((file) =>
   blocksIn(read(file).replaceAll(/^ *\* ?/gm, "")).map((code) => ({ where: file, code }))
 )
 
@@ -29,7 +29,7 @@ const fragments: ReadonlyArray<Example> = fs.globSync("docs/*.md", { cwd: root }
   }))
 )
 
-describe("the code in the packages' comments and in the pages", () => {
+describe("the code in the packages' comments, on their first pages and in the pages", () => {
   it("is what the compiler takes", { timeout: 120_000 }, () => {
     expect(modules.length).toBeGreaterThan(10)
     expect(fragments.length).toBeGreaterThan(8)
