@@ -87,8 +87,14 @@ export const vchan = (backend: Backend): void => {
           assert.strictEqual(`${orderOf(server.readRing)}/${orderOf(server.writeRing)}`, orders)
           const up = pattern(3 * client.writeRing + 7)
           const down = pattern(3 * server.writeRing + 5, 1000)
+          const pieces = Array.from({ length: Math.ceil(down.length / 700) }, (_, at) => down.subarray(700 * at, 700 * (at + 1)))
           const [atServer, atClient] = yield* Effect.all(
-            [readExactly(server, up.length), readExactly(client, down.length), client.write(up), server.write(down)],
+            [
+              readExactly(server, up.length),
+              readExactly(client, down.length),
+              client.write(up),
+              Stream.run(Stream.fromIterable(pieces), server.sink)
+            ],
             { concurrency: "unbounded" }
           )
           assert.isTrue(Buffer.from(up).equals(atServer))

@@ -17,12 +17,23 @@ const ring =
     }
   }
 
+/** Writes each message as buffers of a byte, published together as far as they fit. */
+class Together extends Producer {
+  override write(bytes: Uint8Array, offset: number, length: number): number {
+    return this.writeEach(Array.from({ length }, (_, at) => bytes.subarray(offset + at, offset + at + 1)), 0)
+  }
+}
+
+const together = { producer: (memory: RingMemory) => new Together(memory) }
+
 describe("a ring carries all bytes in order, and nobody sleeps for ever", () => {
   holds("a ring of 1 byte, messages of 3 and 1", ring(0, [3, 1], 1))
   holds("a ring of 2 bytes, messages of 3 and 2", ring(1, [3, 2], 2))
   holds("a ring of 2 bytes, single bytes, read two at once", ring(1, [1, 1, 1, 1, 1], 2))
   holds("a ring of 4 bytes, messages of 3", ring(2, [3, 3, 3], 4))
   holds("a ring of 4 bytes, read one at once", ring(2, [4, 3], 1))
+  holds("a ring of 2 bytes, messages of 3 in buffers published together", ring(1, [3, 2], 2, together))
+  holds("a ring of 4 bytes, messages of 3 in buffers published together", ring(2, [3, 3], 4, together))
   if (!large) return
   holds("a ring of 2 bytes, messages of 2", ring(1, [2, 2, 2, 2, 2, 2], 2))
   holds("a ring of 4 bytes, messages of 5", ring(2, [5, 5, 5], 4))
