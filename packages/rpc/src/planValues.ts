@@ -23,7 +23,8 @@ export const messageOf = (error: unknown): string => {
 export const at = (key: string | number, error: unknown): Unfit => {
   const message = messageOf(error)
   const [, what = message, path = ""] = /^([^]*)\n {2}at (\[[^\n]*)$/.exec(message) ?? []
-  return new Unfit(`${what}\n  at [${JSON.stringify(key)}]${path}`)
+  // Nobody reads a path any further.
+  return new Unfit(`${what}\n  at [${JSON.stringify(key)}]${path.slice(0, 1000)}`)
 }
 
 /** Does a part, and tells of which part it was where that fails. */

@@ -97,6 +97,21 @@ describe("Codec", () => {
     expect(decoded).toEqual(Uint8Array.from([1, 2, 3]))
   })
 
+  it("a reason is given, too, where a schema nests so far that the stack ends before its values do", () => {
+    const within = (
+      schema: PlainSchema,
+      times: number
+    ): PlainSchema => (times === 0 ? schema : Schema.Struct({ a: within(schema, times - 1) }))
+    const Far: PlainSchema = Schema.Struct({
+      far: within(Schema.Struct({ next: Schema.optionalKey(Schema.suspend((): PlainSchema => Far)) }), 58)
+    })
+    for (const codec of [binary(Far, {}, generated), binary(Far, {}, interpreted)]) {
+      const result = codec.decode(Buffer.from(`${"01".repeat(1000)}00`, "hex"))
+      expect(Result.isFailure(result) && result.failure).toMatch(/^expected values [^]*nest[^]*\["far"\]\["a"\]/)
+      expect(Result.isSuccess(codec.decode(Buffer.from("010100", "hex")))).toBe(true)
+    }
+  })
+
   it("a reason is short whatever the peer sent", () => {
     const reason = json(Schema.Int, {}).decode(new TextEncoder().encode(JSON.stringify("x".repeat(100_000))))
     expect(Result.isFailure(reason) && reason.failure.length <= 1001).toBe(true)
