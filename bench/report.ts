@@ -56,17 +56,14 @@ const markdown = (lines: ReadonlyArray<ReadonlyArray<string>>): string => {
   return [head, head.map(() => "--"), ...rest].map((cells) => `| ${cells.join(" | ")} |`).join("\n")
 }
 
-/** A table with every side a column: median (lowest-highest), and in how many times ours is better than each. */
+/** A table with every side a column: median (lowest-highest), and in how many times ours does better. */
 const full = ({ rows, sides }: Table): string => {
   const [ours = "", ...others] = sides
+  const beside = (row: Row, name: string) =>
+    row.figures[name] === undefined ? "-" : `${cell(row.figures[name])} **${times(row, ours, name)}**`
   return markdown([
-    ["", "unit", ours, ...others.flatMap((name) => [name, "ours is"])],
-    ...rows.map((row) => [
-      row.load,
-      row.unit,
-      cell(row.figures[ours]),
-      ...others.flatMap((name) => [cell(row.figures[name]), times(row, ours, name)])
-    ])
+    ["", "unit", ours, ...others],
+    ...rows.map((row) => [row.load, row.unit, cell(row.figures[ours]), ...others.map((name) => beside(row, name))])
   ])
 }
 
@@ -100,7 +97,8 @@ const goalTable = (results: Results): string =>
     ...goals.map((goal) => {
       const measured = goal.measured(results)
       const [text, verdict] = measured === undefined ? ["-", ""] : [measured.toFixed(measured < 10 ? 1 : 0), verdictOf(goal, measured)]
-      return [goal.name, String(goal.must), String(goal.aim), text, verdict]
+      const most = goal.isMost === true ? "at most " : ""
+      return [goal.name, `${most}${goal.must}`, `${most}${goal.aim}`, text, verdict]
     })
   ])
 
