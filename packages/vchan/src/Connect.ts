@@ -49,7 +49,7 @@ const again = Schedule.min([Schedule.exponential("10 millis"), Schedule.spaced("
  * A server that ends, or is killed, before it has answered is nobody's refusal: its successor is asked then, for as long as there is time.
  *
  * Fails with `ServerAbsent` where the service is not there, or does not admit this domain: XenStore tells nobody which. Fails with `Refused`
- * where the server answered that it gives no connection, and otherwise as the handshake does.
+ * where the server answered that it gives no connection or is of this very domain, and otherwise as the handshake does.
  */
 export const connect = (options: ConnectOptions): Effect.Effect<Vchan, VchanError, GrantTable | EventChannel | XenStore | Scope.Scope> =>
   Effect.gen(function*() {
@@ -58,6 +58,10 @@ export const connect = (options: ConnectOptions): Effect.Effect<Vchan, VchanErro
     const store = yield* XenStore
     const service = serviceDirectory(domid, options.path)
     const client = yield* ownDomid
+    if (client === domid) {
+      const detail = `services are for other domains, and this is domain ${domid} itself: call from another one`
+      return yield* new VchanError({ domid, path: service, reason: new Refused({ detail }) })
+    }
     const failed = asVchanError(domid, service)
     const wait = waitFor(options.timeout)
 

@@ -171,6 +171,14 @@ describe("admission", () => {
       for (const { vchan } of yield* Fiber.join(waiting)) yield* echoes(vchan, 1)
     })))
 
+  it.live("a domain's own service is Refused at once: a listener serves others", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      const { context } = yield* listen(host)
+      const error = yield* Effect.flip(dial(context, { timeout: "1 hour" }))
+      assert.strictEqual(error.reason._tag, "Refused")
+      assert.include(error.message, "this is domain 3 itself")
+    })))
+
   it.live("no server is ServerAbsent, and an interrupted wait leaves nothing", () =>
     onHost(Effect.fnUntraced(function*(host) {
       const context = yield* process(host, 5)
