@@ -4,7 +4,7 @@
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Console, Deferred, Effect, Fiber, FileSystem, type Scope, Stream } from "effect"
+import { Console, Deferred, Effect, Fiber, FileSystem, Queue, type Scope, Stream } from "effect"
 import { ChildProcess, type ChildProcessSpawner } from "effect/process"
 
 type Needed = ChildProcessSpawner.ChildProcessSpawner | Scope.Scope
@@ -40,6 +40,18 @@ export const emulatedHost = Effect.fnUntraced(function*(hear: Hear) {
 
 /** A host, and how programs are started on it. */
 export type Host = Effect.Success<ReturnType<typeof emulatedHost>>
+
+/** A host, and a way to wait until a program on it says something: the line, after the program's name. */
+export const heardHost = Effect.gen(function*() {
+  const said = yield* Queue.unbounded<string>()
+  const host = yield* emulatedHost((name, line) => Queue.offer(said, `${name}: ${line}`))
+  const hear = (what: string | RegExp): Effect.Effect<string> =>
+    Effect.flatMap(
+      Queue.take(said),
+      (line) => (typeof what === "string" ? line.includes(what) : what.test(line)) ? Effect.succeed(line) : hear(what)
+    )
+  return { host, hear }
+})
 
 /** Runs a demo to its end, and prints each line under its program's name. The exit code is that of what `play` gives. */
 export const demo = <E>(play: (host: Host) => Effect.Effect<number, E, Needed>): void =>

@@ -1,12 +1,12 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { VchanRpcTest } from "@vchan/rpc"
-import { Deferred, Effect, Fiber, Queue, type Scope, Stream } from "effect"
+import { Deferred, Effect, Fiber, type Scope, Stream } from "effect"
 import { execFileSync } from "node:child_process"
 import { randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
-import { emulatedHost } from "../echo/processes.ts"
+import { heardHost } from "../echo/processes.ts"
 import { Facts, Files, ReadOnly } from "./contract.ts"
 import { download, type Progress, upload } from "./copy.ts"
 import { filesIn } from "./handlers.ts"
@@ -186,20 +186,11 @@ describe("a copy to a served directory", () => {
 describe("the example", () => {
   const file = (name: string): string => `${import.meta.dirname}/${name}.ts`
 
-  const hosted = Effect.gen(function*() {
-    const said = yield* Queue.unbounded<string>()
-    const host = yield* emulatedHost((name, line) => Queue.offer(said, `${name}: ${line}`))
-    /** Waits until something is said. */
-    const hear = (what: RegExp): Effect.Effect<void> =>
-      Effect.flatMap(Queue.take(said), (line) => what.test(line) ? Effect.void : hear(what))
-    return { host, hear }
-  })
-
   const bounded = <A, E, R>(test: Effect.Effect<A, E, R>) => test.pipe(Effect.timeout("100 seconds"), Effect.provide(NodeServices.layer))
 
   it.live("copies, is killed on the way, copies the rest, and copies it back", () =>
     bounded(Effect.scoped(Effect.gen(function*() {
-      const { hear, host } = yield* hosted
+      const { hear, host } = yield* heardHost
       const demo = yield* host.start("demo", file("demo"))
       yield* hear(/disk.img is in .*, and its checksum is right/)
       yield* hear(/is in back.img, and its checksum is right/)
@@ -208,7 +199,7 @@ describe("the example", () => {
 
   it.live("says in one line why there is no copy, and ends with 1", () =>
     bounded(Effect.scoped(Effect.gen(function*() {
-      const { hear, host } = yield* hosted
+      const { hear, host } = yield* heardHost
       yield* host.start("guest", file("guest"), [yield* temporaryDirectory], { VCHAN_DOMID: "1" })
       const wrong = [
         [["1", "get", "absent"], /^client: no file absent is served$/],
@@ -226,7 +217,7 @@ describe("the example", () => {
 
   it.live("a server that is killed and started again is gone on with", () =>
     bounded(Effect.scoped(Effect.gen(function*() {
-      const { hear, host } = yield* hosted
+      const { hear, host } = yield* heardHost
       const served = yield* temporaryDirectory
       fs.writeFileSync(`${served}/file`, Buffer.concat(Array.from({ length: 33 }, () => content)))
       const guest = host.start("guest", file("guest"), [served], { VCHAN_DOMID: "1" })

@@ -3,12 +3,12 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import { assert, describe, it } from "@effect/vitest"
 import { VchanRpcTest } from "@vchan/rpc"
-import { Effect, Layer, Queue, Stream } from "effect"
+import { Effect, Layer, Stream } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest, HttpRouter } from "effect/http"
 import { RpcClient, RpcSerialization, RpcServer } from "effect/rpc"
 import { createServer as createHttpServer } from "node:http"
 import { createServer } from "node:net"
-import { emulatedHost } from "../echo/processes.ts"
+import { heardHost } from "../echo/processes.ts"
 import { NotPositive, Primes } from "./contract.ts"
 import { PrimesHandlers } from "./handlers.ts"
 
@@ -26,15 +26,11 @@ const freePort: Effect.Effect<number> = Effect.callback((resume) => {
 
 /** A host, and a port for a gateway with what its processes and clients have in their environment. */
 const world = Effect.fnUntraced(function*() {
-  const said = yield* Queue.unbounded<string>()
-  const host = yield* emulatedHost((name, line) => Queue.offer(said, `${name}: ${line}`))
+  const { hear, host } = yield* heardHost
   const port = yield* freePort
   const env = { GATEWAY_PORT: String(port), GATEWAY_URL: `http://127.0.0.1:${port}/rpc`, GATEWAY_TOKEN: "secret", VCHAN_DOMID: "0" }
   const startGuest = host.start("guest", file("guest"), [], { VCHAN_DOMID: "1" })
   const startGateway = (more: Record<string, string> = {}) => host.start("gateway", file("gateway"), ["1"], { ...env, ...more })
-  /** Waits until something is said. */
-  const hear = (what: string): Effect.Effect<string> =>
-    Effect.flatMap(Queue.take(said), (line) => line.includes(what) ? Effect.succeed(line) : hear(what))
   return { host, env, startGuest, startGateway, hear }
 })
 

@@ -2,7 +2,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { VchanRpcTest } from "@vchan/rpc"
 import { Effect, Fiber, Layer, Queue, Stream } from "effect"
-import { emulatedHost } from "../echo/processes.ts"
+import { heardHost } from "../echo/processes.ts"
 import { Forbidden, Full, KeyValue, NoSuchKey } from "./contract.ts"
 import { RightsLive } from "./rights.ts"
 import * as Store from "./store.ts"
@@ -83,20 +83,11 @@ describe("the store", () => {
 describe("the example", () => {
   const file = (name: string): string => `${import.meta.dirname}/${name}.ts`
 
-  const world = Effect.gen(function*() {
-    const said = yield* Queue.unbounded<string>()
-    const host = yield* emulatedHost((name, line) => Queue.offer(said, `${name}: ${line}`))
-    /** Waits until something is said. */
-    const hear = (what: string): Effect.Effect<void> =>
-      Effect.flatMap(Queue.take(said), (line) => line.includes(what) ? Effect.void : hear(what))
-    return { host, hear }
-  })
-
   const bounded = <A, E, R>(test: Effect.Effect<A, E, R>) => test.pipe(Effect.timeout("100 seconds"), Effect.provide(NodeServices.layer))
 
   it.live("shows a watch, and who may do what", () =>
     bounded(Effect.scoped(Effect.gen(function*() {
-      const { hear, host } = yield* world
+      const { hear, host } = yield* heardHost
       const demo = yield* host.start("demo", file("demo"))
       yield* hear("dom 5  | shared/motto is share nothing but memory")
       yield* hear("dom 5  | domain 5 may not do that to shared/motto")
@@ -108,7 +99,7 @@ describe("the example", () => {
 
   it.live("a store that is killed has lost nothing when it is back, and its watchers go on", () =>
     bounded(Effect.scoped(Effect.gen(function*() {
-      const { hear, host } = yield* world
+      const { hear, host } = yield* heardHost
       const guest = host.start("guest", file("guest"), [`${host.directory}/test.db`], { VCHAN_DOMID: "1" })
       const run = (...words: Array<string>) => host.start("zero", file("client"), ["1", ...words], { VCHAN_DOMID: "0" })
       const first = yield* guest
