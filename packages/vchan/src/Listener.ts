@@ -271,7 +271,8 @@ export const make = <R>(
       Effect.forkScoped
     )
     const readmit = Effect.delay(directory.readmit((domid) => heldBy(domid) > 0), readmitInterval)
-    yield* readmit.pipe(Effect.forever, Effect.raceFirst(Fiber.await(watching)), Effect.forkScoped)
+    // A listener for anybody is told who comes, and wakes for nothing else.
+    if (clients !== "any") yield* readmit.pipe(Effect.forever, Effect.raceFirst(Fiber.await(watching)), Effect.forkScoped)
     const close = Effect.andThen(Fiber.interrupt(watching), directory.close)
     // Before the connections end, for that may take long.
     yield* Effect.addFinalizer(() => close)

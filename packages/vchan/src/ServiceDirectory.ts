@@ -110,7 +110,6 @@ export const claim = Effect.fnUntraced(function*(options: {
     // As for a single server: the store forgets what was granted to a domain that did not exist then.
     readmit: (isKnown) =>
       Effect.suspend(() => {
-        if (clients === "any") return Effect.void
         const unknown = [...places.values(), ...announcement?.places ?? []].filter(({ domid }) => domid !== undefined && !isKnown(domid))
         return Effect.forEach(unknown, ({ path, permissions }) => Effect.ignore(store.setPermissions(path, permissions)), { discard: true })
       }),
