@@ -8,9 +8,6 @@ export interface FrameSource {
   readonly readUnsafe: (buffer: Uint8Array, offset: number, length: number) => number
 }
 
-/** The bytes from which on a frame is long. */
-const longFrame = 16 * 1024
-
 /**
  * Finds frames in bytes that come in any cuts. The slab grows with the bytes that have come, never with what a length field promises, and
  * never beyond one frame of the length allowed.
@@ -44,8 +41,7 @@ export class FrameReader {
   /** Takes what the source has and the slab can hold; returns how many bytes came. */
   fill(source: FrameSource): number {
     this.makeRoom()
-    const room = this.slab.length - this.end
-    const count = source.readUnsafe(this.slab, this.end, Math.min(room, this.rest()))
+    const count = source.readUnsafe(this.slab, this.end, this.slab.length - this.end)
     this.end += count
     this.total += count
     return count
@@ -72,14 +68,6 @@ export class FrameReader {
   /** The bytes the slab takes. */
   get capacity(): number {
     return this.slab.length
-  }
-
-  /** What a long frame lacks that has begun: read beyond it, the next one's first bytes would have to be moved. Of short ones as many as come. */
-  private rest(): number {
-    const buffered = this.end - this.start
-    if (buffered < 4) return Infinity
-    const length = 4 + this.view.getUint32(this.start, true)
-    return length < longFrame || length <= buffered ? Infinity : length - buffered
   }
 
   private makeRoom(): void {

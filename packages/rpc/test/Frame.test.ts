@@ -99,22 +99,6 @@ describe("Frame", () => {
     )
   })
 
-  it("a long frame that has begun is read to its end and no further, so that nothing of the next has to be moved", () => {
-    const length = 50_000
-    const frames = Array.from({ length: 40 }, (_, id) => ({ type: 3, method: 1, id, body: Array.from({ length }, () => 1) }))
-    const from = source(encode(frames), [Infinity])
-    const reader = new FrameReader(1 << 20)
-    const ends = new Set<number>()
-    let found = 0
-    while (found < frames.length) {
-      if (reader.next() === true) found++
-      else if (reader.fill(from) === 0) break
-      else if (reader.total % (length + headerLength) === 0) ends.add(reader.total)
-    }
-    expect(found).toBe(frames.length)
-    expect(ends.size).toBeGreaterThan(frames.length / 3)
-  })
-
   it("any bytes in any cuts give the same frames and the same problem as all at once", () => {
     const bytes = fc.uint8Array({ maxLength: 400 })
     fc.assert(
