@@ -11,7 +11,8 @@ import { tell } from "./tell.ts"
 
 NodeRuntime.runMain(
   Effect.gen(function*() {
-    const { changes, client } = yield* VchanRpcClient.connect(Restarting, { domain: Number(process.argv[2]), service: "restarting" })
+    const options = { domain: Number(process.argv[2]), service: "restarting", timeout: 60_000 }
+    const { changes, client } = yield* VchanRpcClient.connect(Restarting, options)
     let opened = 0
     let answered = 0
     const follow = Stream.runForEach(changes, ({ _tag }) => {

@@ -25,7 +25,7 @@ export interface World {
   readonly destroy: (guest: Domain) => Effect.Effect<void, BenchError>
   /** Keeps a guest from running, as `xl pause` does, until the Scope ends. */
   readonly pause: (guest: Domain) => Effect.Effect<void, BenchError, Scope.Scope>
-  /** Adds a line to the report. */
+  /** Adds a line to the report of the case. */
   readonly note: (text: string) => Effect.Effect<void>
 }
 
@@ -73,7 +73,9 @@ export const meeting = (server: Domain, client: Domain, sizes: readonly [left: n
     /** Starts the server, and waits until it has advertised. */
     serve: (kind: Kind, ...work: ReadonlyArray<string | number>) =>
       Effect.tap(start("server", server, client, kind, work), ({ said }) => said("up")),
-    connect: (kind: Kind, ...work: ReadonlyArray<string | number>) => start("client", client, server, kind, work)
+    connect: (kind: Kind, ...work: ReadonlyArray<string | number>) => start("client", client, server, kind, work),
+    /** Starts a client in TypeScript that is to be refused, so it soon gives up. */
+    intrude: (...work: ReadonlyArray<string | number>) => start("stranger", client, server, "TypeScript", work)
   }
 }
 

@@ -23,6 +23,7 @@ const xen =
 const [seconds, only = ""] = process.argv.slice(2)
 const dom0 = `console=hvc0 quiet bench.role=dom0 bench.only=${encodeURIComponent(only).replaceAll("'", "%27")}`
 const command = [...machine, "-kernel", `${images}/xen`, "-append", xen, "-initrd", `${images}/vmlinux ${dom0},${images}/dom0.img`]
+const sinceStart = (): string => `${(performance.now() / 1000).toFixed(0)} s`
 const deadline = performance.now() + Number(seconds) * 1000
 
 const open = new Set(casesWith(only).map(({ name }) => name))
@@ -41,7 +42,8 @@ const hear = (text: string): void => {
     if (verdict === "ok") passed++
     else failed++
     console.log(`${verdict === "ok" ? "ok    " : "FAILED"} ${name} (${seconds} s)`)
-  } else if (text.startsWith("case: | ")) console.log(`       ${text.slice(8)}`)
+  } else if (text.startsWith("dom0: guests ")) console.log(`${text.slice(6)}, ${sinceStart()} from the start`)
+  else if (text.startsWith("case: | ")) console.log(`       ${text.slice(8)}`)
   else other.push(text)
 }
 
@@ -86,5 +88,6 @@ if (!ended) {
   for (const text of other.slice(-40)) console.log(`       ${text}`)
 }
 failed += open.size
+console.log(`it took ${sinceStart()}`)
 console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = failed === 0 && ended ? 0 : 1

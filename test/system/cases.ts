@@ -1,28 +1,43 @@
 /**
- * The cases, in the order in which they run. The last ones cost a domain its life, and xenstored
- * slows down a guest for a while after it has run a suite.
+ * The cases, in the order in which they run, those of a batch at once. The last ones cost a domain its life, and xenstored slows down a guest
+ * for a while after it has run a suite.
  */
+import { Array } from "effect"
 import { contracts } from "./cases/contracts.ts"
 import { destruction, pauses } from "./cases/domains.ts"
 import { basics, interop } from "./cases/exchange.ts"
 import { clients, ending } from "./cases/lives.ts"
-import { admission, proxy, services } from "./cases/services.ts"
+import { admission, calls, proxy, services } from "./cases/services.ts"
 import { speed } from "./cases/speed.ts"
 import type { Case } from "./World.ts"
 
-const onXenAlone = (cases: ReadonlyArray<Case>): ReadonlyArray<Case> => cases.map((each) => ({ ...each, onXenAlone: true }))
+type Cases = ReadonlyArray<Case>
 
-const all: ReadonlyArray<Case> = [
+const onXenAlone = (cases: Cases): Cases => cases.map((each) => ({ ...each, onXenAlone: true }))
+
+/** Three at once: they wait for each other's programs to start and for XenStore more than they compute. */
+const together: Cases = [
   ...basics,
   ...clients,
   ...ending,
-  ...onXenAlone(services),
+  ...calls,
   ...admission,
   ...onXenAlone(proxy),
-  ...interop,
-  ...onXenAlone([...speed, ...pauses, ...contracts]),
-  ...destruction
+  ...interop
 ]
 
-/** Those whose names contain a text, or all of them. */
-export const casesWith = (text: string): ReadonlyArray<Case> => all.filter(({ name }) => name.includes(text))
+const batches: ReadonlyArray<Cases> = [
+  ...Array.chunksOf(together, 3),
+  // These start several programs with the patience of everyday, or measure, or keep a domain from running.
+  ...Array.chunksOf(onXenAlone([...services, ...speed, ...pauses]), 1),
+  // In each domain one: they take what is the domain's.
+  ...Array.chunksOf(onXenAlone(contracts), 2),
+  ...Array.chunksOf(destruction, 1)
+]
+
+/** The batches, with the cases whose names contain a text, or all of them. */
+export const batchesWith = (text: string): ReadonlyArray<Cases> =>
+  batches.map((batch) => batch.filter(({ name }) => name.includes(text))).filter((batch) => batch.length > 0)
+
+/** The same cases without regard to what runs at once. */
+export const casesWith = (text: string): Cases => batchesWith(text).flat()

@@ -1,6 +1,5 @@
 /**
- * dom0 of the bench: creates both guests, runs the cases one after the other, and reports each in a line of its own. Its exit code is the
- * verdict.
+ * dom0 of the bench: creates both guests, runs the cases, some at once, and reports each in a line of its own. Its exit code is the verdict.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import type { DomId, XenStore } from "@vchan/xen"
@@ -8,7 +7,7 @@ import { Xen } from "@vchan/xen-linux"
 import { Cause, Console, Effect, Exit, Schedule, type Scope } from "effect"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
-import { casesWith } from "./cases.ts"
+import { batchesWith } from "./cases.ts"
 import { held as heldHere } from "./Held.ts"
 import { BenchError, start, thisXen } from "./Programs.ts"
 import { attach } from "./Remote.ts"
@@ -72,8 +71,11 @@ const watches = Effect.gen(function*() {
   return fs.readFileSync(report, "utf8").split("\n").filter((line) => line.trimStart().startsWith("struct watch ")).length
 })
 
+/** What all cases find alike. */
+type Bench = Omit<World, "note">
+
 /** All that could be left; the ports of every domain only dom0 may see. Of a domain that was destroyed dom0 lets go, too. */
-const heldBy = Effect.fnUntraced(function*(world: World, destroyed: ReadonlySet<Domain>) {
+const heldBy = Effect.fnUntraced(function*(world: Bench, destroyed: ReadonlySet<Domain>) {
   const domains = [world.dom0, world.one, world.two].filter((domain) => !destroyed.has(domain))
   const lines = Effect.forEach(domains, ({ held, name }) => Effect.map(held, (text) => `${name}: ${text}`), { concurrency: "unbounded" })
   const count = `echo ${domains.map(({ domid }) => `$(lsevtchn ${domid} | wc -l)`).join(", ")}`
@@ -81,44 +83,68 @@ const heldBy = Effect.fnUntraced(function*(world: World, destroyed: ReadonlySet<
   return destroyed.size > 0 ? texts.filter((text) => !text.startsWith("dom0")) : [...texts, `ports: ${ports}`, `watches: ${watched}`]
 })
 
-const run = Effect.fnUntraced(
-  function*(world: World, { name, run }: Case, held: Effect.Effect<ReadonlyArray<string>, BenchError>, before: ReadonlyArray<string>) {
-    const begun = performance.now()
-    const exit = yield* run(world).pipe(
-      Effect.scoped,
-      Effect.timeoutOrElse({ duration: "2 minutes", orElse: () => Effect.fail(new BenchError({ message: "it took over two minutes" })) }),
-      Effect.andThen(
-        Effect.flatMap(held, (after) =>
-          after.every((line) => before.includes(line))
-            ? Effect.void
-            : Effect.fail(new BenchError({ message: ["left behind", ...after, "where before was", ...before].join("\n") }))).pipe(
-            Effect.retry({ schedule: Schedule.spaced("300 millis"), times: 10 })
-          )
-      ),
-      Effect.exit
+/** How a case went: what it noted, and why it failed where it did. */
+interface Outcome {
+  readonly name: string
+  readonly seconds: string
+  readonly notes: ReadonlyArray<string>
+  readonly failure: string | undefined
+}
+
+const run = Effect.fnUntraced(function*(world: Bench, { name, run }: Case): Effect.fn.Return<Outcome> {
+  const begun = performance.now()
+  const notes: Array<string> = []
+  const exit = yield* run({ ...world, note: (text) => Effect.sync(() => void notes.push(text)) }).pipe(
+    Effect.scoped,
+    Effect.timeoutOrElse({ duration: "4 minutes", orElse: () => Effect.fail(new BenchError({ message: "it took over four minutes" })) }),
+    Effect.exit
+  )
+  const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+  const failure = Exit.isSuccess(exit) ? undefined : error instanceof BenchError ? error.message : Cause.pretty(exit.cause)
+  return { name, seconds: ((performance.now() - begun) / 1000).toFixed(1), notes, failure }
+})
+
+/** Says how a case went; `left` is what it, or one beside it, left behind. Gives whether all was well. */
+const tell = Effect.fnUntraced(function*({ failure, name, notes, seconds }: Outcome, left: string | undefined) {
+  const well = failure === undefined && left === undefined
+  yield* Console.log(`case: ${well ? "ok" : "failed"} ${seconds} ${name}`)
+  const lines = [...notes, ...(failure ?? left ?? "").split("\n").filter((line) => line !== "")]
+  yield* Effect.forEach(lines, (line) => Console.log(`case: | ${line}`))
+  return well
+})
+
+/** Runs cases at once, and then looks at what is left of them. Gives how many failed. */
+const runBatch = Effect.fnUntraced(function*(
+  world: Bench,
+  batch: ReadonlyArray<Case>,
+  held: Effect.Effect<ReadonlyArray<string>, BenchError>,
+  before: ReadonlyArray<string>
+) {
+  const outcomes = yield* Effect.forEach(batch, (each) => run(world, each), { concurrency: "unbounded" })
+  const left = yield* Effect.flatMap(held, (after) =>
+    after.every((line) => before.includes(line))
+      ? Effect.undefined
+      : Effect.fail(new BenchError({ message: ["left behind", ...after, "where before was", ...before].join("\n") }))).pipe(
+      Effect.retry({ schedule: Schedule.spaced("500 millis"), times: 20 }),
+      Effect.catch(({ message }) =>
+        Effect.succeed(
+          batch.length === 1 ? message : `${message}\nby this case or by one that ran beside it: run each by its name to see which`
+        )
+      )
     )
-    const seconds = ((performance.now() - begun) / 1000).toFixed(1)
-    if (Exit.isSuccess(exit)) yield* Console.log(`case: ok ${seconds} ${name}`)
-    else {
-      yield* Console.log(`case: failed ${seconds} ${name}`)
-      const error = Cause.squash(exit.cause)
-      const detail = error instanceof BenchError ? error.message : Cause.pretty(exit.cause)
-      yield* Effect.forEach(detail.split("\n"), (line) => Console.log(`case: | ${line}`))
-    }
-    return Exit.isSuccess(exit)
-  }
-)
+  const well = yield* Effect.forEach(outcomes, (outcome) => tell(outcome, left))
+  return well.filter((each) => !each).length
+})
 
 const main = Effect.gen(function*() {
   const xen = yield* thisXen
   const dom0 = domainOf("dom0", 0, (argv) => Effect.provideContext(start(argv), xen), Effect.provideContext(heldHere, xen))
   const [one, two] = yield* Effect.all([guest("one"), guest("two")], { concurrency: "unbounded" })
   const destroyed = new Set<Domain>()
-  const world: World = {
+  const world: Bench = {
     dom0,
     one,
     two,
-    note: (text) => Console.log(`case: | ${text}`),
     pause: ({ name }) => Effect.asVoid(Effect.acquireRelease(xl("pause", name), () => Effect.ignore(xl("unpause", name)))),
     destroy: (guest) => Effect.andThen(xl("destroy", guest.name), Effect.sync(() => destroyed.add(guest)))
   }
@@ -132,9 +158,10 @@ const main = Effect.gen(function*() {
   yield* held
   let before = yield* held
   const [, chosen = ""] = /bench\.only=(\S*)/.exec(fs.readFileSync("/proc/cmdline", "utf8")) ?? []
-  for (const each of casesWith(decodeURIComponent(chosen))) {
-    if (yield* run(world, each, held, before)) continue
-    failed++
+  for (const batch of batchesWith(decodeURIComponent(chosen))) {
+    const failures = yield* runBatch(world, batch, held, before)
+    if (failures === 0) continue
+    failed += failures
     // What a failed case leaves, for good or for a while, is not the next one's fault.
     before = [...before, ...yield* held]
   }

@@ -11,9 +11,11 @@ export default {
     guest: here("guest.ts"),
     peer: here("peer/main.ts"),
     conformance: here("conformance.ts"),
+    "suite-report": here("suiteReport.ts"),
     "effect-rpc": here("effectRpc.ts"),
     "echo-guest": here("../../examples/echo/guest.ts"),
     "echo-client": here("../../examples/echo/client.ts"),
+    vchan: here("../../packages/cli/bin/vchan.js"),
     restarting: here("../faults/restarting.ts"),
     "call-on": here("../faults/callOn.ts")
   },

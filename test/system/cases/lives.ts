@@ -29,7 +29,7 @@ export const clients: ReadonlyArray<Case> = [
       yield* running.said("connected")
       const inC = yield* at.connect("C", "hold")
       yield* inC.said("failed: client_init")
-      const inTypeScript = yield* at.connect("TypeScript", "hold")
+      const inTypeScript = yield* at.intrude("hold")
       yield* inTypeScript.said("failed: Refused")
       // A server in C that is stopped leaves its keys: it ends by itself when its client has gone.
       yield* first.kill

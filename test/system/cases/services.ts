@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import { crc32 } from "node:zlib"
 import { ask, type Case, type Domain, ends, expect, meeting, type World } from "../World.ts"
 
-const echoExample = (world: World, server: "one" | "dom0", callers: ReadonlyArray<"dom0" | "one" | "two">) =>
+const echoExample = (world: World, server: "dom0" | "one" | "two", callers: ReadonlyArray<"dom0" | "one" | "two">) =>
   Effect.gen(function*() {
     const guest = yield* world[server].start(["node", "/bench/echo-guest.js"])
     yield* expect("the guest", yield* guest.said(`domain ${world[server].domid} serves`), "echo")
@@ -24,7 +24,7 @@ export const services: ReadonlyArray<Case> = [
   { name: "the typed echo example, unchanged, from a guest to dom0", run: (world) => echoExample(world, "dom0", ["one"]) },
   {
     name: "the typed echo example, unchanged, from dom0 and a guest to a guest at once",
-    run: (world) => echoExample(world, "one", ["dom0", "two"])
+    run: (world) => echoExample(world, "two", ["dom0", "one"])
   },
   {
     name: "a client goes on when its server was killed and is started again",
@@ -44,20 +44,61 @@ export const services: ReadonlyArray<Case> = [
   {
     name: "Effect's own RPC between two unprivileged guests, and from dom0, with each serialization",
     run: Effect.fnUntraced(function*({ dom0, one, two }) {
-      yield* Effect.forEach(["ndjson", "SchemaBinary"], (serialization) =>
-        Effect.scoped(Effect.gen(function*() {
-          const server = yield* one.start(["node", "/bench/effect-rpc.js", "serve", serialization])
-          yield* server.said("serves")
-          yield* Effect.forEach([dom0, two], (domain) =>
-            Effect.gen(function*() {
-              const client = yield* domain.start(["node", "/bench/effect-rpc.js", "call", serialization, String(one.domid)])
-              yield* expect("the caller", yield* client.said("called by"), String(domain.domid))
-              yield* expect("the items", yield* client.said("counted"), "1000")
-              yield* expect("the failure", yield* client.said("failed:"), "TooLoud")
-              yield* ends("the client", client)
-            }), { concurrency: "unbounded" })
-          yield* server.said("interrupted")
-        })), { discard: true })
+      const server = yield* one.start(["node", "/bench/effect-rpc.js", "serve"])
+      yield* server.said("serves ndjson and SchemaBinary")
+      yield* Effect.forEach([dom0, two], (domain) =>
+        Effect.gen(function*() {
+          const client = yield* domain.start(["node", "/bench/effect-rpc.js", "call", String(one.domid)])
+          for (const name of ["ndjson", "SchemaBinary"]) {
+            yield* expect("the caller", yield* client.said(`${name}: called by`), String(domain.domid))
+            yield* expect("the items", yield* client.said(`${name}: counted`), "1000")
+            yield* expect("the failure", yield* client.said(`${name}: failed`), "TooLoud")
+          }
+          yield* ends("the client", client)
+        }), { concurrency: "unbounded" })
+      for (const name of ["ndjson", "SchemaBinary"]) yield* server.said(`${name}: interrupted`)
+    })
+  }
+]
+
+/** A keepalive that never comes to ask here: its interval and timeout in milliseconds. */
+const never = ["600000", "600000"]
+
+/** Services within the agents of three domains, whose calls are made from others. */
+export const calls: ReadonlyArray<Case> = [
+  {
+    name: "a client's stream arrives whole, from a guest in dom0",
+    run: Effect.fnUntraced(function*({ dom0, two }) {
+      yield* (yield* dom0.start(["calls", ...never, "serve"])).said("up")
+      const client = yield* two.start(["calls", ...never, "upload", "0"])
+      yield* expect("the sum", yield* client.said("summed"), "50005000")
+    })
+  },
+  {
+    name: "a server that goes away takes no new call from another guest, and ends after the one that still sends its stream",
+    run: Effect.fnUntraced(function*({ one, two }) {
+      const server = yield* two.start(["calls", ...never, "serve"])
+      yield* server.said("up")
+      const client = yield* one.start(["calls", ...never, "outlast", String(two.domid)])
+      yield* server.said("Sum began")
+      yield* server.kill
+      yield* expect("a call after it", yield* client.said("late failed:"), "Draining")
+      yield* expect("the sum", yield* client.said("summed"), "3")
+      yield* ends("the client", client)
+    })
+  },
+  {
+    name: "vchan services lists another guest's service with its shapes, and vchan call calls it by them",
+    onXenAlone: true,
+    run: Effect.fnUntraced(function*({ one, two }) {
+      yield* (yield* one.start(["calls", ...never, "serve"])).said("up")
+      const vchan = (...words: ReadonlyArray<string>) => two.start(["node", "/bench/vchan.js", ...words, "--timeout", "1 minute"])
+      const services = yield* vchan("services", String(one.domid))
+      yield* services.said("lasting")
+      yield* expect("the shape", yield* services.said("  Say("), "{ text: string }): string")
+      const call = yield* vchan("call", String(one.domid), "lasting.Say", "{\"text\":\"by hand\"}")
+      yield* expect("the answer", yield* call.said(""), "\"by hand\"")
+      yield* Effect.forEach([services, call], (program) => ends("vchan", program))
     })
   }
 ]
@@ -77,7 +118,7 @@ export const admission: ReadonlyArray<Case> = [
         yield* expect(`xenstore-ls ${place} in a guest`, yield* sees(two, "xenstore-ls", place), 1)
         yield* expect(`xenstore-write below ${place} in a guest`, yield* sees(two, "xenstore-write", `${place}/key`, "x"), 1)
       }
-      yield* (yield* at.connect("TypeScript", "ask")).said("failed: ServerAbsent")
+      yield* (yield* at.intrude("ask")).said("failed: ServerAbsent")
       const admitted = yield* dom0.start(["peer-ts", "client", String(one.domid), at.path, "0", "0", "ask"])
       yield* ends("dom0, which is admitted", admitted)
     })
@@ -108,7 +149,7 @@ export const admission: ReadonlyArray<Case> = [
         yield* expect("xenstore-read of the ring in a guest", yield* sees(two, "xenstore-read", `${at.path}/ring-ref`), 1)
         const stranger = [String(one.domid), at.path, "0", "0", "hold"]
         yield* (yield* two.start(["peer", "client", ...stranger])).said("failed: client_init")
-        yield* (yield* two.start(["peer-ts", "client", ...stranger])).said("failed: ServerAbsent")
+        yield* (yield* two.start(["peer-ts", "stranger", ...stranger])).said("failed: ServerAbsent")
         if (kind === "C") yield* ask(one, ["sh", "-c", `xenstore-rm ${at.path}; echo`])
       }
     })

@@ -3,7 +3,7 @@
  *
  * Two works more: `listen` (a listener at PATH for the domids that follow, or any; it writes back what it reads, and prints
  * "came DOMID" and "left DOMID REASON") and `ask` (asks a listener for a connection, sends one message of 64 bytes through it, prints
- * "answered", and goes on with `hold` where that follows). A `pump` prints "complete" before it waits for its client to go.
+ * "answered", and goes on with `hold` where that follows). And a role: a `stranger` is a client that soon gives up. A `pump` prints "complete" before it waits for its client to go.
  */
 import { Handshake, Listener, type Server, type Vchan, type VchanError } from "@vchan/vchan"
 import type { Xen } from "@vchan/xen"
@@ -20,7 +20,8 @@ export const peer = (args: ReadonlyArray<string>, say: Say): Effect.Effect<void,
   const [role, domid, path = "", left, right, work = "", ...rest] = args
   const numbers = rest.map(Number)
   const [first = 0] = numbers
-  const options = { domid: Number(domid), path, leftMin: Number(left), rightMin: Number(right) }
+  const timeout = role === "stranger" ? 2000 : 60_000
+  const options = { domid: Number(domid), path, leftMin: Number(left), rightMin: Number(right), timeout }
   const connected = Effect.tap(Handshake.client(options), () => say("connected"))
   const server = Effect.tap(Handshake.server(options), () => say("up"))
   const accepted = Effect.flatMap(server, (server) => Effect.tap(server.accept, () => say("connected")))
