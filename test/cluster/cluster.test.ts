@@ -52,13 +52,23 @@ type Asked = Effect.Success<ReturnType<typeof cluster>>["asked"][number]
 const placesSeenBy = (ask: Asked) =>
   Effect.forEach(entities, (entity) => Effect.map(ask.Where({ entity }), ({ domid }) => domid), { concurrency: "unbounded" })
 
-/** Waits until the entities are spread over so many domains. */
+/** Waits until the entities are spread over so many domains, and none has moved since the last look, before which all runners looked anew. */
 const spread = (ask: Asked, over: number) =>
-  placesSeenBy(ask).pipe(
-    Effect.catchCause(() => Effect.succeed<ReadonlyArray<number>>([])),
-    Effect.repeat({ until: (places) => new Set(places).size === over, schedule: Schedule.spaced("200 millis") }),
-    Effect.timeout("60 seconds")
-  )
+  Effect.suspend(() => {
+    let before = ""
+    return placesSeenBy(ask).pipe(
+      Effect.catchCause(() => Effect.succeed<ReadonlyArray<number>>([])),
+      Effect.repeat({
+        until: (places) => {
+          const settled = new Set(places).size === over && String(places) === before
+          before = String(places)
+          return settled
+        },
+        schedule: Schedule.spaced("1500 millis")
+      }),
+      Effect.timeout("60 seconds")
+    )
+  })
 
 describe("a cluster of three runners in three domains", () => {
   it.live("gives each entity one place, sends it what any runner sends, and moves it when its domain dies", () =>
