@@ -67,7 +67,8 @@ export class ByteWriter {
   number(value: unknown): void {
     if (typeof value !== "number") return unfit("a number")
     this.reserve(8)
-    this.view.setFloat64(this.position, value, true)
+    // A NaN that was read has its writer's bits.
+    this.view.setFloat64(this.position, Number.isNaN(value) ? Number.NaN : value, true)
     this.position += 8
   }
 

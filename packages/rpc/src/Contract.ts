@@ -2,7 +2,7 @@
  * The one place that looks into Effect's `Rpc` definitions, which Effect calls unstable: it makes plain tables of methods and handlers of
  * them for both engines. Owns nothing.
  */
-import { Context, Duration, Effect, type Queue, Schema, type SchemaAST, type Scope, Stream } from "effect"
+import { Context, Duration, Effect, Function, type Queue, Schema, type SchemaAST, type Scope, Stream } from "effect"
 import type { Cause } from "effect"
 import type { Headers } from "effect/http"
 import { Rpc, type RpcClient, type RpcGroup, RpcMessage, type RpcMiddleware, RpcSchema } from "effect/rpc"
@@ -102,7 +102,8 @@ const orRefuse = <A>(name: string, make: () => A): A => {
   }
 }
 
-const methodOf = (rpc: Rpc.AnyWithProps): Method => {
+/** Once for each definition, however many clients call it. */
+const methodOf = Function.memoize((rpc: Rpc.AnyWithProps): Method => {
   const stream = RpcSchema.isStreamSchema(rpc.successSchema) ? rpc.successSchema : undefined
   const errors = new Set([rpc.errorSchema])
   if (stream !== undefined) errors.add(stream.error)
@@ -141,7 +142,7 @@ const methodOf = (rpc: Rpc.AnyWithProps): Method => {
       makePayload: (input) => rpc.payloadSchema.make(input)
     }
   })
-}
+})
 
 const definitions = <Rpcs extends Rpc.Any>(group: RpcGroup.RpcGroup<Rpcs>): ReadonlyArray<Rpc.AnyWithProps> =>
   Array.from(group.requests.values(), (rpc: Rpc.Any) => rpc as Rpc.AnyWithProps)

@@ -27,6 +27,15 @@ const codecsOf = (schema: PlainSchema) => ({
 
 const isExact = (schema: PlainSchema): boolean => !JSON.stringify(shapeOf(schema)).includes("\"json\"")
 
+const nullsOf = (shape: unknown): number =>
+  shape === "null" ? 1 : typeof shape === "object" && shape !== null && "union" in shape && Array.isArray(shape.union)
+    ? shape.union.reduce((count: number, member) => count + nullsOf(member), 0)
+    : 0
+
+/** Whether there is a union of null and undefined, for both of which JSON has null. */
+const hasTwoNulls = (shape: unknown): boolean =>
+  typeof shape === "object" && shape !== null && (nullsOf(shape) > 1 || Object.values(shape).some(hasTwoNulls))
+
 const hexOf = (result: Result.Result<Uint8Array, string>): string =>
   Result.isSuccess(result) ? Buffer.from(result.success).toString("hex") : result.failure
 
@@ -95,12 +104,17 @@ describe("Codecs of any schema", () => {
         of(schema, () => {
           const codecs = codecsOf(schema)
           const [bytes, text] = [encoded(codecs, value), codecs.text.encode(value)]
-          expect([bytes, Result.isFailure(bytes)]).toEqual([bytes, Result.isFailure(text)])
+          if (isExact(schema)) expect([bytes, Result.isFailure(bytes)]).toEqual([bytes, Result.isFailure(text)])
           if (Result.isFailure(bytes)) return isReason(bytes.failure)
+          // JSON leaves out what Schema.Any took for a field and has no text, such as undefined or a function: it is missed where it may not be.
+          if (Result.isFailure(text)) return isReason(text.failure)
           taken++
           const back = Result.getOrThrow(decoded(codecs, bytes.success))
-          const other = Result.getOrThrow(codecs.text.decode(Result.getOrThrow(text)))
-          if (isExact(schema)) expect(back).toStrictEqual(other)
+          const read = codecs.text.decode(Result.getOrThrow(text))
+          if (!isExact(schema)) return Result.isFailure(read) && isReason(read.failure)
+          const other = Result.getOrThrow(read)
+          if (!hasTwoNulls(shapeOf(schema))) expect(back).toStrictEqual(other)
+          expect(hexOf(codecs.text.encode(back))).toBe(hexOf(codecs.text.encode(other)))
         })),
       { numRuns: 600 }
     )
