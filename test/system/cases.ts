@@ -26,7 +26,7 @@ const together: Cases = [
   ...interop
 ]
 
-const [otherContracts, grantTable] = Array.partition(
+const [grantTable, otherContracts] = Array.partition(
   onXenAlone(contracts),
   (each) => each.name.includes("GrantTable") ? Result.succeed(each) : Result.fail(each)
 )
