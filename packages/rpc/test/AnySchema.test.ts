@@ -36,6 +36,14 @@ const nullsOf = (shape: unknown): number =>
 const hasTwoNulls = (shape: unknown): boolean =>
   typeof shape === "object" && shape !== null && (nullsOf(shape) > 1 || Object.values(shape).some(hasTwoNulls))
 
+/** Whether JSON leaves something of a value out, which `Schema.Any` takes: a function, a symbol or undefined. */
+const holdsWordless = (value: unknown, seen = new Set<object>()): boolean => {
+  if (typeof value !== "object" || value === null) return ["undefined", "function", "symbol"].includes(typeof value)
+  if (seen.has(value)) return false
+  seen.add(value)
+  return (value instanceof Map ? [...value.values()] : Object.values(value)).some((part) => holdsWordless(part, seen))
+}
+
 const hexOf = (result: Result.Result<Uint8Array, string>): string =>
   Result.isSuccess(result) ? Buffer.from(result.success).toString("hex") : result.failure
 
@@ -104,15 +112,17 @@ describe("Codecs of any schema", () => {
         of(schema, () => {
           const codecs = codecsOf(schema)
           const [bytes, text] = [encoded(codecs, value), codecs.text.encode(value)]
-          if (isExact(schema)) expect([bytes, Result.isFailure(bytes)]).toEqual([bytes, Result.isFailure(text)])
+          const isSure = isExact(schema) || !holdsWordless(value)
+          if (isSure) expect([bytes, Result.isFailure(bytes)]).toEqual([bytes, Result.isFailure(text)])
           if (Result.isFailure(bytes)) return isReason(bytes.failure)
           // JSON leaves out what Schema.Any took for a field and has no text, such as undefined or a function: it is missed where it may not be.
           if (Result.isFailure(text)) return isReason(text.failure)
           taken++
           const back = Result.getOrThrow(decoded(codecs, bytes.success))
           const read = codecs.text.decode(Result.getOrThrow(text))
-          if (!isExact(schema)) return Result.isFailure(read) && isReason(read.failure)
+          if (!isSure) return Result.isFailure(read) && isReason(read.failure)
           const other = Result.getOrThrow(read)
+          if (!isExact(schema)) return
           if (!hasTwoNulls(shapeOf(schema))) expect(back).toStrictEqual(other)
           expect(hexOf(codecs.text.encode(back))).toBe(hexOf(codecs.text.encode(other)))
         })),
