@@ -50,8 +50,8 @@ const processes = Effect.gen(function*() {
 
 const used = (what: "cpu" | "memory", agent: Agent) => Effect.map(agent.ask(what), ([used = Number.NaN]) => used)
 
-/** The first connections bring code and tables with them, which the others share. */
-const shared = 10
+/** How many connections rest: the first bring code and tables with them, and each of the others takes what one more does. */
+const resters = 100
 
 /** Bytes of a connection's rings, of 256 KiB each, and of the page that tells of them. */
 const rings = 2 * 256 * 1024 + 4096
@@ -61,20 +61,21 @@ const resting = Effect.fnUntraced(function*({ isBrief }: Effort) {
   const { client, server } = yield* processes
   const sides = [["client", client], ["server", server]] as const
   const both = (what: "cpu" | "memory") => Effect.forEach(sides, ([, agent]) => used(what, agent))
-  yield* client.ask(`open ${shared}`)
+  yield* client.ask(`open ${resters}`)
   const memory = yield* both("memory")
-  yield* client.ask("open 100")
   const cpu = yield* both("cpu")
   yield* Effect.sleep(seconds * 1000)
+  const cpuAfter = yield* both("cpu")
+  yield* client.ask(`open ${2 * resters}`)
+  const memoryAfter = yield* both("memory")
   const row = (load: string, unit: string, value: number): Row => ({
     load,
     unit,
     figures: { [grown]: { median: value, low: value, high: value } }
   })
-  const [cpuAfter, memoryAfter] = [yield* both("cpu"), yield* both("memory")]
   return sides.flatMap(([name], at) => [
     row(idle.cpu(name), "ms", ((cpuAfter[at] ?? Number.NaN) - (cpu[at] ?? Number.NaN)) * 1000 / seconds),
-    row(idle.memory(name), "KiB", (((memoryAfter[at] ?? Number.NaN) - (memory[at] ?? Number.NaN)) / (100 - shared) - rings) / 1024)
+    row(idle.memory(name), "KiB", (((memoryAfter[at] ?? Number.NaN) - (memory[at] ?? Number.NaN)) / resters - rings) / 1024)
   ])
 }, Effect.scoped)
 

@@ -13,7 +13,7 @@ export interface ClientCall {
   readonly end: number
   id: number
   /** Takes the call's one end. */
-  readonly settle: (exit: Exit.Exit<unknown, unknown>) => void
+  settle: (exit: Exit.Exit<unknown, unknown>) => void
   /** Where a stream's items go. */
   readonly stream: StreamReceiver | undefined
   /** Where the items of the stream in its payload come from, once its request has been made. */
@@ -27,8 +27,16 @@ export interface ClientCall {
 }
 
 /** A call that has not begun. */
-export const newCall = (options: Pick<ClientCall, "method" | "end" | "settle" | "stream">): ClientCall => ({
-  ...options,
+export const newCall = (
+  method: Method,
+  end: number,
+  settle: ClientCall["settle"],
+  stream: StreamReceiver | undefined
+): ClientCall => ({
+  method,
+  end,
+  settle,
+  stream,
   id: 0,
   upload: undefined,
   timer: undefined,

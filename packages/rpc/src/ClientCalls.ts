@@ -18,6 +18,12 @@ export type Resume = (effect: Effect.Effect<unknown, VchanRpcError>) => void
 /** Stops the stream in the call's payload, and calls `done` when its finalizers have run. */
 const release = ({ upload }: ClientCall, done: () => void): void => upload === undefined ? done() : upload.end(done)
 
+/** What the caller's own stream holds is released before the caller goes on. */
+const releaseFirst = (entry: ClientCall): void => {
+  const { settle } = entry
+  entry.settle = (exit) => release(entry, () => settle(exit))
+}
+
 export class ClientCalls implements Calls<VchanRpcError> {
   readonly engine: ClientEngine
 
@@ -54,11 +60,10 @@ export class ClientCalls implements Calls<VchanRpcError> {
   /** Gives what an interruption of the call has to do. */
   private call(method: Method, input: unknown, asked: Asked, resume: Resume): Effect.Effect<void> | undefined {
     // The failure codec has read the error: it is the method's own, which the client object's type tells.
-    const settled = (exit: Exit.Exit<unknown, unknown>) => resume(exit as Exit.Exit<unknown, VchanRpcError>)
-    // What the caller's own stream holds is released before the caller goes on.
-    const settle = method.upload === undefined ? settled : (exit: Exit.Exit<unknown, unknown>) => release(entry, () => settled(exit))
+    const settled = resume as ClientCall["settle"]
     const end = asked.options.discard === true ? FrameType.End : FrameType.Success
-    const entry: ClientCall = newCall({ method, end, settle, stream: undefined })
+    const entry = newCall(method, end, settled, undefined)
+    if (method.upload !== undefined) releaseFirst(entry)
     const refusal = this.engine.begin(entry, input, asked)
     if (refusal === undefined) return this.dropping(entry)
     resume(refusal)
@@ -73,7 +78,7 @@ export class ClientCalls implements Calls<VchanRpcError> {
         entry.upload?.stop()
         stream.settle(exit)
       }
-      const entry: ClientCall = newCall({ method, end: FrameType.End, settle, stream })
+      const entry: ClientCall = newCall(method, FrameType.End, settle, stream)
       return engine.begin(entry, input, asked) ?? Effect.succeed({ entry, pull: stream.pull })
     })
     return Effect.map(

@@ -6,7 +6,7 @@
  * waiting call has failed, and later ones fail at once.
  */
 import type { DomId } from "@vchan/xen"
-import { type Array as Arr, Context, Deferred, Effect, Exit, Option, Pull, Stream, SubscriptionRef } from "effect"
+import { type Array as Arr, Context, Effect, Exit, Option, Pull, Stream, SubscriptionRef } from "effect"
 import { ClientCalls } from "./ClientCalls.ts"
 import type { ClientEngine } from "./ClientEngine.ts"
 import { ConnectionState } from "./ConnectionState.ts"
@@ -95,13 +95,19 @@ export class ClientConnections implements Calls<VchanRpcError> {
   }
 
   readonly unary = (method: Method, input: unknown, options: CallOptions): Effect.Effect<unknown, VchanRpcError> => {
-    const again = () => this.repeating(method, (calls) => calls.unary(method, input, options))
-    if (method.isIdempotent) return again()
+    if (method.isIdempotent) return this.again(method, input, options)
+    // Few functions and objects are made for a call: with many in flight, each outlives a collection, which moves it.
     return Effect.callback((resume) => {
-      if (this.isOpen) return this.calls.start(method, input, options, (end) => resume(this.unlessRefused(method, end, again)))
-      resume(again())
+      if (this.isOpen) {
+        return this.calls.start(method, input, options, (end) => resume(this.unlessRefused(end, method, input, options)))
+      }
+      resume(this.again(method, input, options))
       return undefined
     })
+  }
+
+  private again(method: Method, input: unknown, options: CallOptions): Effect.Effect<unknown, VchanRpcError> {
+    return this.repeating(method, (calls) => calls.unary(method, input, options))
   }
 
   readonly stream = (method: Method, input: unknown, options: CallOptions): Stream.Stream<unknown, VchanRpcError> =>
@@ -111,17 +117,24 @@ export class ClientConnections implements Calls<VchanRpcError> {
     ))
 
   private get isOpen(): boolean {
-    const { draining, session } = this.calls.engine
-    return session.ended === undefined && !Deferred.isDoneUnsafe(draining)
+    return this.calls.engine.isOpen
   }
 
-  /** A call's end, or `again` where its server takes none any more, so that its handler has not run. */
-  private unlessRefused<A>(
+  /** A call's end, or the call again where its server takes none any more, so that its handler has not run. */
+  private unlessRefused(
+    end: Effect.Effect<unknown, VchanRpcError>,
     method: Method,
-    end: Effect.Effect<A, VchanRpcError>,
-    again: () => Effect.Effect<A, VchanRpcError>
-  ): Effect.Effect<A, VchanRpcError> {
-    if (Exit.isExit(end) && Exit.isSuccess(end)) return end
+    input: unknown,
+    options: CallOptions
+  ): Effect.Effect<unknown, VchanRpcError> {
+    return Exit.isExit(end) && Exit.isSuccess(end) ? end : this.refused(end, method, () => this.again(method, input, options))
+  }
+
+  private refused(
+    end: Effect.Effect<unknown, VchanRpcError>,
+    method: Method,
+    again: () => Effect.Effect<unknown, VchanRpcError>
+  ): Effect.Effect<unknown, VchanRpcError> {
     const isRefusal = (error: unknown) => this.isOurs(error) && error.reason._tag === "Draining" && mayRepeat(method, error.reason)
     // Traced calls end with an effect that is still to run.
     if (!Exit.isExit(end)) return Effect.catchIf(end, isRefusal, again)

@@ -6,26 +6,26 @@
  * fail at once. An interrupted call leaves its id taken until the server has answered it, so both sides always agree on what is in flight.
  */
 import type { Vchan } from "@vchan/vchan"
-import { Deferred, Effect, Exit, Result, type Stream } from "effect"
+import { Deferred, Effect, Exit, Result } from "effect"
 import type { ClientCall } from "./ClientCall.ts"
 import { codecsFor, type Negotiated } from "./ClientCodecs.ts"
-import { type Asked, seal } from "./ClientEnvelope.ts"
+import type { Asked } from "./ClientEnvelope.ts"
 import { exitOf } from "./ClientReply.ts"
+import { requestOf } from "./ClientRequest.ts"
 import { ClientUpload } from "./ClientUpload.ts"
 import type { Method, MethodCodecs } from "./Contract.ts"
 import { chunkCost, creditOf, FrameType } from "./Frame.ts"
-import { decodeHello, encodeHello, type Hello } from "./Hello.ts"
+import { encodeHello, greetingOf, type Hello } from "./Hello.ts"
 import type { Keepalive } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
 import { PendingCalls } from "./PendingCalls.ts"
-import { messageOf } from "./planValues.ts"
 import {
   BadReply,
   DeadlineExceeded,
   Draining,
   HandshakeRefused,
   HandshakeTimeout,
-  MessageTooLarge,
+  type MessageTooLarge,
   TooManyBytes,
   TooManyCalls,
   UnknownMethod,
@@ -53,8 +53,8 @@ const highWater = 256 * 1024
 
 /** The engine: one for each connection. */
 export class ClientEngine implements SessionHandler {
-  /** The server shuts down: calls in flight come to their end, new ones fail with `Draining`. */
-  readonly draining = Deferred.makeUnsafe<void>()
+  /** No new calls are taken any more: the session has ended, or the server shuts down, and calls in flight come to their end. */
+  readonly parted = Deferred.makeUnsafe<VchanRpcError>()
   readonly greeted = Deferred.makeUnsafe<Hello>()
   readonly ended = Deferred.makeUnsafe<VchanRpcError>()
   readonly session: Session
@@ -64,6 +64,7 @@ export class ClientEngine implements SessionHandler {
   private readonly pending = new PendingCalls()
   /** The bytes of their payloads. */
   private used = 0
+  private isDraining = false
   private codecs: ReadonlyArray<Negotiated> = []
   private peer: Limits | undefined = undefined
 
@@ -118,8 +119,8 @@ export class ClientEngine implements SessionHandler {
         this.session.abandon(id)
         this.free(entry)
         if (entry.isWanted) {
-          const { maxMessage } = this.options.limits
-          this.settle(entry, exitOf(entry.method, this.codecsOf(entry.method), { type, body }, maxMessage, this.error(entry)))
+          const { method } = entry
+          this.settle(entry, exitOf(method, this.codecsOf(method), type, body, this.options.limits.maxMessage, this.session))
         }
         return
       default:
@@ -142,29 +143,33 @@ export class ClientEngine implements SessionHandler {
   onEnded(error: VchanRpcError): void {
     const entries = [...this.pending]
     this.pending.clear()
-    for (const entry of entries) if (entry.isWanted) this.settle(entry, this.fail(entry, error.reason))
+    for (const entry of entries) if (entry.isWanted) this.settle(entry, this.fail(entry.method, error.reason))
+    Deferred.doneUnsafe(this.parted, Effect.succeed(error))
     Deferred.doneUnsafe(this.ended, Effect.succeed(error))
   }
 
+  /** Whether new calls are taken. */
+  get isOpen(): boolean {
+    return this.session.ended === undefined && !this.isDraining
+  }
+
   private drain(): void {
-    if (!Deferred.doneUnsafe(this.draining, Effect.void)) return this.session.violation("a server goes away twice")
+    if (this.isDraining) return this.session.violation("a server goes away twice")
+    this.isDraining = true
+    Deferred.doneUnsafe(this.parted, Effect.succeed(this.session.error(new Draining())))
     this.leave()
   }
 
   /** The server need not wait for this client any more. */
   private leave(): void {
-    if (this.pending.size === 0 && Deferred.isDoneUnsafe(this.draining)) this.session.out.sendEmpty(FrameType.GoingAway, 0, 0)
+    if (this.pending.size === 0 && this.isDraining) this.session.out.sendEmpty(FrameType.GoingAway, 0, 0)
   }
 
   private hello(body: Uint8Array): void {
     const { limits, methods, service } = this.options
-    const hello = decodeHello(body)
-    if (Result.isFailure(hello)) return this.session.refuse(new HandshakeRefused({ detail: hello.failure }))
+    const hello = greetingOf(body, service, ["answered", "was asked for"])
+    if (Result.isFailure(hello)) return this.session.refuse(hello.failure)
     const theirs = hello.success
-    if (theirs.service !== service) {
-      const detail = `${JSON.stringify(theirs.service.slice(0, 100))} answered, and ${JSON.stringify(service)} was asked for`
-      return this.session.refuse(new HandshakeRefused({ detail }))
-    }
     this.codecs = codecsFor(methods, theirs)
     this.peer = theirs.limits
     this.session.greet(limits, theirs.limits)
@@ -177,51 +182,46 @@ export class ClientEngine implements SessionHandler {
     const { peer, session } = this
     const index = this.indexes.get(method) ?? 0
     const codecs = this.codecs[index]
-    if (session.ended !== undefined) return this.fail(entry, session.ended.reason)
-    if (codecs === undefined || peer === undefined) return this.fail(entry, new UnknownMethod())
-    if (Deferred.isDoneUnsafe(this.draining)) return this.fail(entry, new Draining())
-    if ("_tag" in codecs) return this.fail(entry, codecs)
-    if (this.pending.size >= peer.maxCalls) return this.fail(entry, new TooManyCalls({ limit: peer.maxCalls }))
-    let payload: unknown
-    try {
-      payload = method.makePayload(input)
-    } catch (cause) {
-      return Effect.die(new Error(`the payload of ${method.name} does not fit its schema: ${messageOf(cause)}`, { cause }))
-    }
-    let items: Stream.Stream<unknown, unknown> | undefined
-    if (method.upload !== undefined) {
-      if (asked.options.discard === true) return Effect.die(new Error(`${method.name} takes a stream, and cannot be called with discard`))
-      const parts = method.upload.split(payload)
-      payload = parts.rest
-      items = parts.stream
-    }
-    const body = codecs.payload.encode(payload)
-    if (Result.isFailure(body)) return Effect.die(new Error(`the payload of ${method.name} cannot be encoded: ${body.failure}`))
-    const envelope = seal(method, asked, peer.maxHeaders)
-    if (envelope !== undefined && "_tag" in envelope) return this.fail(entry, envelope)
-    let length = body.success.length + (envelope?.bytes.length ?? 0)
-    if (length > peer.maxMessage) return this.fail(entry, new MessageTooLarge({ what: "payload", length, limit: peer.maxMessage }))
+    if (session.ended !== undefined) return this.fail(method, session.ended.reason)
+    if (codecs === undefined || peer === undefined) return this.fail(method, new UnknownMethod())
+    if (this.isDraining) return this.fail(method, new Draining())
+    if ("_tag" in codecs) return this.fail(method, codecs)
+    if (this.pending.size >= peer.maxCalls) return this.fail(method, new TooManyCalls({ limit: peer.maxCalls }))
+    const request = requestOf(method, codecs, peer, input, asked)
+    if ("_tag" in request) return this.broken(method, request)
+    const { body, envelope, items } = request
+    let length = body.length + (envelope?.bytes.length ?? 0)
     if (items !== undefined) length += uploadCharge(peer)
-    if (length > peer.memory - this.used) return this.fail(entry, new TooManyBytes({ what: "payload", length, limit: peer.memory }))
+    if (length > peer.memory - this.used) return this.fail(method, new TooManyBytes({ what: "payload", length, limit: peer.memory }))
     this.pending.add(entry)
     entry.length = length
     this.used += length
-    if (items !== undefined && codecs.upload !== undefined) {
-      const onBroken = (why: Exit.Exit<never, MessageTooLarge>) => {
-        this.drop(entry)
-        entry.settle(Exit.mapError(why, this.error(entry)))
-      }
-      entry.upload = new ClientUpload({ items, asked, out: session.out, codecs: codecs.upload, peer, index, id: entry.id, onBroken })
-    }
-    const started = entry.upload && (() => entry.upload?.start())
+    // No function is made here, but where there is a stream or a deadline: each would cost every call.
+    const started = items === undefined || codecs.upload === undefined
+      ? undefined
+      : this.upload(entry, { items, asked, codecs: codecs.upload, peer, index })
     if (envelope === undefined) {
-      session.out.send(FrameType.Request, index, entry.id, body.success, started)
+      session.out.send(FrameType.Request, index, entry.id, body, started)
     } else {
-      const { bytes, timeout } = envelope
-      if (timeout !== Infinity) entry.timer = setTimeout(() => this.expire(entry, timeout), timeout)
-      session.out.sendEnveloped(index, entry.id, bytes, body.success, started)
+      if (envelope.timeout !== Infinity) this.limit(entry, envelope.timeout)
+      session.out.sendEnveloped(index, entry.id, envelope.bytes, body, started)
     }
     return undefined
+  }
+
+  /** Gives the call its upload, and what begins it once the request has gone. */
+  private upload(entry: ClientCall, options: Omit<ConstructorParameters<typeof ClientUpload>[0], "id" | "out" | "onBroken">): () => void {
+    const onBroken = (why: Exit.Exit<never, MessageTooLarge>) => {
+      this.drop(entry)
+      entry.settle(this.broken(entry.method, why))
+    }
+    const upload = new ClientUpload({ ...options, out: this.session.out, id: entry.id, onBroken })
+    entry.upload = upload
+    return () => upload.start()
+  }
+
+  private limit(entry: ClientCall, timeout: number): void {
+    entry.timer = setTimeout(() => this.expire(entry, timeout), timeout)
   }
 
   private credited(entry: ClientCall, body: Uint8Array): void {
@@ -234,15 +234,19 @@ export class ClientEngine implements SessionHandler {
     this.session.violation(`a word on the items of a caller of ${method.name}, who gave none`)
   }
 
-  private fail({ method }: ClientCall, reason: VchanRpcReason): Exit.Exit<never, VchanRpcError> {
-    return Exit.fail(this.session.error(reason, method.name))
+  private fail({ name }: Method, reason: VchanRpcReason): Exit.Exit<never, VchanRpcError> {
+    return Exit.fail(this.session.error(reason, name))
+  }
+
+  private broken({ name }: Method, why: Exit.Exit<never, VchanRpcReason>): Exit.Exit<never, VchanRpcError> {
+    return Exit.mapError(why, (reason) => this.session.error(reason, name))
   }
 
   /** The deadline is over. The server knows it, too, but may be slow, or not a server to trust. */
   private expire(entry: ClientCall, allowedMillis: number): void {
     if (!entry.isWanted) return
     this.drop(entry)
-    entry.settle(this.fail(entry, new DeadlineExceeded({ allowedMillis })))
+    entry.settle(this.fail(entry.method, new DeadlineExceeded({ allowedMillis })))
   }
 
   private settle(entry: ClientCall, exit: Exit.Exit<unknown, unknown>): void {
@@ -281,15 +285,11 @@ export class ClientEngine implements SessionHandler {
     const items = itemsOf(this.codecsOf(method).success, body, this.options.limits.maxMessage)
     if (Result.isFailure(items)) {
       this.drop(entry)
-      return entry.settle(this.fail(entry, new BadReply({ detail: items.failure })))
+      return entry.settle(this.fail(method, new BadReply({ detail: items.failure })))
     }
     const cost = chunkCost(body.length, items.success.length)
     if (stream.mayTake(cost)) return stream.take(items.success, cost)
     this.session.violation(`more items of ${method.name} than its window of ${stream.window} bytes takes`)
-  }
-
-  private error({ method }: ClientCall) {
-    return (reason: VchanRpcReason) => this.session.error(reason, method.name)
   }
 
   private codecsOf(method: Method): MethodCodecs {

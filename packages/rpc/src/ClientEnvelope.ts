@@ -21,7 +21,7 @@ export interface Asked {
 }
 
 /** An envelope to send. */
-interface Sealed {
+export interface Sealed {
   readonly bytes: Uint8Array
   /** The milliseconds the call may take; Infinity for no limit. */
   readonly timeout: number

@@ -9,26 +9,31 @@ import { BadReply, CallRefusal, type VchanRpcError, type VchanRpcReason } from "
 
 const decodeRefusal = Schema.decodeUnknownResult(Schema.fromJsonString(CallRefusal))
 
-/** The exit that the frame tells. `maxMessage` is this side's; `error` makes an error of this call. */
+/** Makes an error of a connection's call. */
+interface Errors {
+  readonly error: (reason: VchanRpcReason, method: string) => VchanRpcError
+}
+
+/** The exit that a frame of that type tells. `maxMessage` is this side's. */
 export const exitOf = (
   method: Method,
   codecs: MethodCodecs,
-  frame: { readonly type: number; readonly body: Uint8Array },
+  type: number,
+  body: Uint8Array,
   maxMessage: number,
-  error: (reason: VchanRpcReason) => VchanRpcError
+  errors: Errors
 ): Exit.Exit<unknown, unknown> => {
-  const { body, type } = frame
-  const bad = (detail: string) => Exit.fail(error(new BadReply({ detail })))
   switch (type) {
     case FrameType.Success: {
       const value = codecs.success.decode(body, maxMessage)
-      return Result.isSuccess(value) ? Exit.succeed(value.success) : bad(value.failure)
+      return Result.isSuccess(value) ? Exit.succeed(value.success) : bad(method, value.failure, errors)
     }
     case FrameType.End:
       return Exit.void
     case FrameType.Refusal: {
       const reason = decodeRefusal(new TextDecoder().decode(body))
-      return Result.isSuccess(reason) ? Exit.fail(error(reason.success)) : bad(shortened(reason.failure.message))
+      if (Result.isFailure(reason)) return bad(method, shortened(reason.failure.message), errors)
+      return Exit.fail(errors.error(reason.success, method.name))
     }
     case FrameType.Defect: {
       const defect = method.defect.decode(body, maxMessage)
@@ -36,7 +41,10 @@ export const exitOf = (
     }
     default: {
       const failure = codecs.failure.decode(body, maxMessage)
-      return Result.isSuccess(failure) ? Exit.fail(failure.success) : bad(failure.failure)
+      return Result.isSuccess(failure) ? Exit.fail(failure.success) : bad(method, failure.failure, errors)
     }
   }
 }
+
+const bad = ({ name }: Method, detail: string, errors: Errors): Exit.Exit<never, VchanRpcError> =>
+  Exit.fail(errors.error(new BadReply({ detail }), name))

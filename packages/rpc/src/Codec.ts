@@ -62,6 +62,8 @@ export const binary = (schema: PlainSchema, options: SchemaAST.ParseOptions, fun
   // A value's own code may use the codec again while it is in use.
   let idleWriter: ByteWriter | undefined
   let idleReader: ByteReader | undefined
+  // Values of one schema often take as many bytes as the one before.
+  let last: Uint8Array = new Uint8Array(0)
 
   const write = (value: unknown, encode: Encode): Uint8Array => {
     const writer = idleWriter ?? new ByteWriter(512)
@@ -69,8 +71,9 @@ export const binary = (schema: PlainSchema, options: SchemaAST.ParseOptions, fun
     writer.reset()
     try {
       encode(writer, value)
+      const { bytes: { buffer }, position } = writer
       // No Buffer, whose `slice` does not copy.
-      return new Uint8Array(writer.bytes.buffer, 0, writer.position)
+      return last.length === position && last.buffer === buffer ? last : (last = new Uint8Array(buffer, 0, position))
     } finally {
       idleWriter = writer
     }
@@ -91,24 +94,35 @@ export const binary = (schema: PlainSchema, options: SchemaAST.ParseOptions, fun
   }
 
   /** Functions that call each other know where they are: what fails is done again by them, to tell. */
-  const attempt = <A>(run: () => A, again: () => A): Result.Result<A, string> => {
+  const why = (error: unknown, again: (functions: Functions) => unknown): Result.Result<never, string> => {
     try {
-      return Result.succeed(run())
-    } catch (error) {
-      try {
-        again()
-      } catch (located) {
-        return Result.fail(explain(located))
-      }
-      return Result.fail(explain(error))
+      again(telling ??= interpreted(planOf(schema, options)))
+    } catch (located) {
+      return Result.fail(explain(located))
     }
+    return Result.fail(explain(error))
   }
-
   let telling: Functions | undefined
-  const tell = () => (telling ??= interpreted(planOf(schema, options)))
+  // Not within the calls below: what a function's inner ones use is allocated in each of its calls.
+  const whyNotWritten = (error: unknown, value: unknown) => why(error, ({ encode }) => write(value, encode))
+  const whyNotRead = (error: unknown, bytes: Uint8Array, maxMessage: number | undefined) =>
+    why(error, ({ decode }) => read(bytes, maxMessage, decode))
+
   return {
-    encode: (value) => attempt(() => write(value, functions().encode), () => write(value, tell().encode)),
-    decode: (bytes, maxMessage) => attempt(() => read(bytes, maxMessage, functions().decode), () => read(bytes, maxMessage, tell().decode))
+    encode: (value) => {
+      try {
+        return Result.succeed(write(value, functions().encode))
+      } catch (error) {
+        return whyNotWritten(error, value)
+      }
+    },
+    decode: (bytes, maxMessage) => {
+      try {
+        return Result.succeed(read(bytes, maxMessage, functions().decode))
+      } catch (error) {
+        return whyNotRead(error, bytes, maxMessage)
+      }
+    }
   }
 }
 

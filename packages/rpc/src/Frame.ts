@@ -68,8 +68,11 @@ export const chunkCost = (bytes: number, items: number): number => bytes + items
 export const creditOf = (body: Uint8Array): number | undefined =>
   body.length === 4 ? new DataView(body.buffer, body.byteOffset).getUint32(0, true) : undefined
 
-/** The length of a slab that frames are read or written in, at first and again when a longer one is no longer needed. */
-export const firstSlab = 8 * 1024
+/** The length of a slab that frames are read or written in, at first and while nothing happens: most connections rest most of the time. */
+export const idleSlab = 512
+
+/** The length of a busy connection's slab; longer ones are for longer frames alone. */
+export const busySlab = 8 * 1024
 
 /** The longest slab that is kept. */
 export const keptSlab = 256 * 1024

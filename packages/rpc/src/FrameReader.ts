@@ -1,7 +1,7 @@
 /**
  * Reads frames. Pure; owns a slab that is used again and again, and is garbage when its session is.
  */
-import { countedHeaderLength, firstSlab, headerLength, keptSlab } from "./Frame.ts"
+import { busySlab, countedHeaderLength, headerLength, idleSlab, keptSlab } from "./Frame.ts"
 
 /** Bytes that frames are read from: has the shape of `Vchan`'s own `readUnsafe`. */
 export interface FrameSource {
@@ -10,7 +10,7 @@ export interface FrameSource {
 
 /**
  * Finds frames in bytes that come in any cuts. The slab grows with the bytes that have come, never with what a length field promises, and
- * never beyond one frame of the length allowed.
+ * never beyond `busySlab` or one frame of the length allowed.
  */
 export class FrameReader {
   /** The frame that `next` found. `body` is a view of the slab: use it before the next call of `next` or `fill`. */
@@ -22,7 +22,7 @@ export class FrameReader {
   /** The bytes that were ever read. */
   total = 0
 
-  private slab = new Uint8Array(firstSlab)
+  private slab = new Uint8Array(idleSlab)
   private view = new DataView(this.slab.buffer)
   private start = 0
   private end = 0
@@ -70,14 +70,22 @@ export class FrameReader {
     return this.slab.length
   }
 
+  /** Nothing has come for a while: takes no more memory than it needs. */
+  rest(): void {
+    if (this.start === this.end && this.slab.length > idleSlab) this.replace(idleSlab)
+  }
+
   private makeRoom(): void {
     const buffered = this.end - this.start
+    // The last fill may have left some to come.
+    const isTight = this.end === this.slab.length && this.slab.length < busySlab
     if (buffered === 0) {
       this.start = 0
       this.end = 0
-      if (this.slab.length > keptSlab) this.replace(firstSlab)
-      return
+      if (this.slab.length > keptSlab) this.replace(busySlab)
     }
+    if (isTight) return this.replace(2 * this.slab.length)
+    if (buffered === 0) return
     // Half a slab is room enough: moving the rest for each fill would cost more than it gains.
     if (this.end < this.slab.length / 2) return
     if (buffered === this.slab.length) {

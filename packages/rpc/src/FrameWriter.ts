@@ -1,7 +1,7 @@
 /**
  * Writes frames. Pure; owns a slab that is used again and again, and is garbage when its session is.
  */
-import { countedHeaderLength, firstSlab, headerLength, keptSlab } from "./Frame.ts"
+import { busySlab, countedHeaderLength, headerLength, idleSlab, keptSlab } from "./Frame.ts"
 
 /** Bytes that frames are written to: has the shape of `Vchan`'s own `writeUnsafe`. */
 export interface FrameSink {
@@ -13,7 +13,7 @@ export class FrameWriter {
   /** The bytes that were ever written. */
   total = 0
 
-  private slab = new Uint8Array(firstSlab)
+  private slab = new Uint8Array(idleSlab)
   private view = new DataView(this.slab.buffer)
   private start = 0
   private end = 0
@@ -90,10 +90,12 @@ export class FrameWriter {
   clear(): void {
     this.start = 0
     this.end = 0
-    if (this.slab.length > keptSlab) {
-      this.slab = new Uint8Array(firstSlab)
-      this.view = new DataView(this.slab.buffer)
-    }
+    if (this.slab.length > keptSlab) this.replace(busySlab)
+  }
+
+  /** Nothing has gone for a while: takes no more memory than it needs. */
+  rest(): void {
+    if (this.start === this.end && this.slab.length > idleSlab) this.replace(idleSlab)
   }
 
   private write(sink: FrameSink): boolean {
@@ -128,12 +130,18 @@ export class FrameWriter {
     if (waiting + count <= this.slab.length / 2) {
       this.slab.copyWithin(0, this.start, this.end)
     } else {
-      const slab = new Uint8Array(Math.max(this.slab.length * 2, waiting + count))
-      slab.set(this.slab.subarray(this.start, this.end))
-      this.slab = slab
-      this.view = new DataView(slab.buffer)
+      return this.replace(Math.max(this.slab.length * 2, waiting + count))
     }
     this.start = 0
     this.end = waiting
+  }
+
+  private replace(length: number): void {
+    const slab = new Uint8Array(length)
+    slab.set(this.slab.subarray(this.start, this.end))
+    this.end -= this.start
+    this.start = 0
+    this.slab = slab
+    this.view = new DataView(slab.buffer)
   }
 }

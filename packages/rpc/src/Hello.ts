@@ -9,6 +9,7 @@ import { Result, Schema } from "effect"
 import { Limits } from "./Limits.ts"
 import { type MethodShapes, readMethodShapes } from "./MethodShapes.ts"
 import { shortened } from "./printable.ts"
+import { HandshakeRefused } from "./RpcError.ts"
 
 /** The version of the protocol. Sides of different versions do not talk. */
 export const version = 1
@@ -82,6 +83,20 @@ export const decodeHello = (body: Uint8Array): Result.Result<Hello, string> => {
     methods.push({ ...entry, shapes: read.success })
   }
   return Result.succeed({ ...hello.success, methods })
+}
+
+/** Reads a Hello that should be of this service. Of another's the reason says what its service did, and what this one. */
+export const greetingOf = (
+  body: Uint8Array,
+  service: string,
+  [theirs, ours]: readonly [theirs: string, ours: string]
+): Result.Result<Hello, HandshakeRefused> => {
+  const refuse = (detail: string) => Result.fail(new HandshakeRefused({ detail }))
+  const hello = decodeHello(body)
+  if (Result.isFailure(hello)) return refuse(hello.failure)
+  const other = hello.success.service
+  if (other !== service) return refuse(`${JSON.stringify(other.slice(0, 100))} ${theirs}, and ${JSON.stringify(service)} ${ours}`)
+  return Result.succeed(hello.success)
 }
 
 /**

@@ -163,6 +163,11 @@ export class Outgoing {
     this.flush()
   }
 
+  /** Nothing has gone for a while: takes no more memory than it needs. */
+  rest(): void {
+    this.writer.rest()
+  }
+
   /** The ring has space again. */
   unblock(): void {
     this.blocked = false
@@ -183,7 +188,7 @@ export class Outgoing {
       this.pongWaits = false
       if (this.outbox.size === 0) break
       if (budget <= 0) {
-        this.rest()
+        this.pause()
         break
       }
       budget -= this.outbox.next(this.writer, this.vchan)
@@ -222,7 +227,7 @@ export class Outgoing {
     this.vchan.wantSpaceUnsafe()
   }
 
-  private rest(): void {
+  private pause(): void {
     if (this.resting) return
     this.resting = true
     setImmediate(() => {

@@ -14,7 +14,7 @@ import type { Budget } from "./Assembly.ts"
 import type { CallFacts, ServedMethod, UploadCodecs } from "./Contract.ts"
 import { decodeEnvelope, type Envelope } from "./Envelope.ts"
 import { creditOf, Flag, FrameType } from "./Frame.ts"
-import { decodeHello, encodeHello, entriesFor } from "./Hello.ts"
+import { encodeHello, entriesFor, greetingOf } from "./Hello.ts"
 import { type Keepalive, longestTimer } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
 import type { Bucket, Rate } from "./Rate.ts"
@@ -170,13 +170,9 @@ export class ServerEngine implements SessionHandler {
 
   private hello(body: Uint8Array): void {
     const { limits, methods, service } = this.options
-    const hello = decodeHello(body)
-    if (Result.isFailure(hello)) return this.session.refuse(new HandshakeRefused({ detail: hello.failure }))
+    const hello = greetingOf(body, service, ["was asked for", "is served here"])
+    if (Result.isFailure(hello)) return this.session.refuse(hello.failure)
     const theirs = hello.success
-    if (theirs.service !== service) {
-      const detail = `${JSON.stringify(theirs.service.slice(0, 100))} was asked for, and ${JSON.stringify(service)} is served here`
-      return this.session.refuse(new HandshakeRefused({ detail }))
-    }
     this.table = targetsOf(methods, theirs, { domid: this.session.vchan.peer })
     this.peer = theirs.limits
     this.answers.limit = Math.min(theirs.limits.maxMessage, limits.memory)

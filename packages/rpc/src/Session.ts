@@ -87,7 +87,7 @@ export class Session {
     this.watch = new Watch(options.keepalive, {
       progress: () => this.progress(),
       ask: () => {
-        this.pool.clear()
+        this.rest()
         // Where the ring is full there is something that the peer could take, which is as good as an answer.
         if (!this.out.isBlocked) this.out.sendEmpty(FrameType.Ping, 0, 0)
       },
@@ -150,6 +150,13 @@ export class Session {
   /** Forgets what came of a message in segments, which will not come to its end; its type, or undefined where there was none. */
   abandon(id: number): number | undefined {
     return this.assembly.drop(id)
+  }
+
+  /** Nothing has happened for a while. */
+  private rest(): void {
+    this.pool.clear()
+    this.reader.rest()
+    this.out.rest()
   }
 
   private read(): void {

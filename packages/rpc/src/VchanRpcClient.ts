@@ -30,14 +30,13 @@ import {
 } from "effect"
 import type { Rpc, RpcClient, RpcGroup } from "effect/rpc"
 import { ClientConnections } from "./ClientConnections.ts"
-import type { ClientEngine } from "./ClientEngine.ts"
 import { engineOver } from "./clientOver.ts"
 import { ConnectionState } from "./ConnectionState.ts"
 import { clientOf, methodsOf, type Plain } from "./Contract.ts"
 import type { KeepaliveOptions } from "./Keepalive.ts"
 import type { LimitOptions } from "./Limits.ts"
 import { defaultReconnect, type Reconnect, settledMillis } from "./reconnection.ts"
-import { ConnectFailed, ConnectionLost, Draining, VchanRpcError } from "./RpcError.ts"
+import { ConnectFailed, ConnectionLost, VchanRpcError } from "./RpcError.ts"
 import { servicePath } from "./ServicePath.ts"
 
 /** Which service to call. */
@@ -143,26 +142,28 @@ export const connect = <Rpcs extends Rpc.Any>(
         Scope.provide(scope),
         Effect.onError(() => close)
       )
-      yield* Effect.forkIn(Effect.andThen(Deferred.await(engine.ended), Effect.uninterruptible(close)), around)
-      return engine
+      return { engine, close }
     })
 
     const first = yield* open("wait")
     const state = yield* SubscriptionRef.make<ConnectionState>(ConnectionState.Open())
-    const connections = new ClientConnections({ domid, service, engine: first, state })
-    const closed = failed(new ConnectionLost({ error: new VchanError({ domid, path, reason: new Closed() }) }))
-    yield* Effect.addFinalizer(() => connections.lose(closed))
+    const connections = new ClientConnections({ domid, service, engine: first.engine, state })
+    // Made when it is needed: an error holds on to the functions that it was made in.
+    const closed = () => failed(new ConnectionLost({ error: new VchanError({ domid, path, reason: new Closed() }) }))
+    yield* Effect.addFinalizer(() => Effect.suspend(() => connections.lose(closed())))
 
     let openedAt = yield* Clock.currentTimeMillis
-    let step = reconnect === false ? undefined : yield* Schedule.toStepWithSleep(reconnect)
-    /** Waits for the end of a connection, and makes another one; fails where there will be none. */
-    const another = Effect.fnUntraced(function*(engine: ClientEngine) {
-      const draining = Effect.as(Deferred.await(engine.draining), failed(new Draining()))
-      const error = yield* Effect.raceFirst(draining, Deferred.await(engine.ended))
-      if (reconnect === false || step === undefined) return yield* error
+    let step: ((error: VchanRpcError) => Pull.Pull<unknown, never, unknown>) | undefined
+    /** Waits until a connection takes no more calls, and makes another one; fails where there will be none. */
+    const another = Effect.fnUntraced(function*({ close, engine }: Effect.Success<ReturnType<typeof open>>) {
+      const error = yield* Deferred.await(engine.parted)
+      yield* Effect.forkIn(Effect.andThen(Deferred.await(engine.ended), Effect.uninterruptible(close)), around)
+      if (reconnect === false) return yield* error
       if (error.reason._tag === "Draining") yield* SubscriptionRef.set(state, ConnectionState.Draining())
       // A server that lets clients in and drops them at once shall not be asked more often than one that lets none in.
-      if ((yield* Clock.currentTimeMillis) - openedAt >= settledMillis) step = yield* Schedule.toStepWithSleep(reconnect)
+      if (step === undefined || (yield* Clock.currentTimeMillis) - openedAt >= settledMillis) {
+        step = yield* Schedule.toStepWithSleep(reconnect)
+      }
       let failure = error
       for (;;) {
         if (failure.reason._tag !== "Draining") yield* SubscriptionRef.set(state, ConnectionState.Connecting({ error: failure }))
@@ -171,7 +172,7 @@ export const connect = <Rpcs extends Rpc.Any>(
         const next = yield* Effect.result(open("fail"))
         if (Result.isSuccess(next)) {
           openedAt = yield* Clock.currentTimeMillis
-          yield* connections.open(next.success)
+          yield* connections.open(next.success.engine)
           return next.success
         }
         failure = next.failure
@@ -180,7 +181,7 @@ export const connect = <Rpcs extends Rpc.Any>(
     yield* follow(first, another).pipe(
       // A Schedule may die. Nobody shall wait for it then.
       Effect.tapDefect((defect) => Effect.logError(`${service} of domain ${domid} is not connected to any more`, defect)),
-      Effect.catchCause((cause) => connections.lose(Option.getOrElse(Cause.findErrorOption(cause), () => closed))),
+      Effect.catchCause((cause) => connections.lose(Option.getOrElse(Cause.findErrorOption(cause), closed))),
       Effect.forkScoped
     )
     return {

@@ -29,8 +29,9 @@ export const engineOver = Effect.fnUntraced(function*(vchan: Vchan, methods: Rea
   const { describe, helloTimeout, service } = options
   const keepalive = keepaliveFrom(options.keepalive)
   const engine = new ClientEngine(vchan, { service, methods, limits: limitsFrom(options), helloTimeout, keepalive, describe })
-  const closed = new VchanError({ domid: vchan.peer, path: vchan.path, reason: new Closed() })
-  yield* Effect.addFinalizer(() => Effect.sync(() => engine.session.end(new ConnectionLost({ error: closed }))))
+  // Made when it is needed: an error holds on to the functions that it was made in.
+  const closed = () => new VchanError({ domid: vchan.peer, path: vchan.path, reason: new Closed() })
+  yield* Effect.addFinalizer(() => Effect.sync(() => engine.session.end(new ConnectionLost({ error: closed() }))))
   const hello = yield* engine.open
   if (options.strict === true) {
     for (const [index, codecs] of codecsFor(methods, hello).entries()) {
@@ -43,8 +44,8 @@ export const engineOver = Effect.fnUntraced(function*(vchan: Vchan, methods: Rea
 /** A client, and how it stands with its connection. */
 export interface ClientOver<Rpcs extends Rpc.Any> {
   readonly client: RpcClient.RpcClient<Rpcs, VchanRpcError>
-  /** Waits until the server goes away. */
-  readonly draining: Effect.Effect<void>
+  /** Waits until no new calls are taken, and tells why. */
+  readonly parted: Effect.Effect<VchanRpcError>
   readonly ended: Effect.Effect<VchanRpcError>
 }
 
@@ -60,7 +61,7 @@ export const clientOver = <Rpcs extends Rpc.Any>(
     const engine = yield* engineOver(vchan, methods, options)
     return {
       client: clientOf<Rpcs, VchanRpcError>(group, methods, new ClientCalls(engine), services),
-      draining: Deferred.await(engine.draining),
+      parted: Deferred.await(engine.parted),
       ended: Deferred.await(engine.ended)
     }
   })

@@ -56,11 +56,11 @@ describe("A server that ends", () => {
   it.live("lets the calls that run come to their end, and takes no new ones", () =>
     Effect.gen(function*() {
       const gate = yield* Gate
-      const { client, draining, ended, serving } = yield* pair(Group, { server: { grace: "1 hour" } })
+      const { client, ended, parted, serving } = yield* pair(Group, { server: { grace: "1 hour" } })
       const running = yield* Effect.forkChild(Effect.all([client.Wait(), Stream.runCollect(client.Items())], { concurrency: 2 }))
       yield* until(() => gate.started === 2 || undefined)
       const stopping = yield* Effect.forkChild(Fiber.interrupt(serving))
-      yield* draining
+      yield* parted
       assert.strictEqual(reasonOf(yield* Effect.flip(client.Wait())), "Draining")
       assert.strictEqual(gate.started, 2)
       yield* Deferred.succeed(gate.open, undefined)

@@ -125,7 +125,7 @@ describe("Frame", () => {
     const promise = Uint8Array.from([0, 0, 0x10, 0, 1, 0, 0, 0])
     const { problem, reader } = decode(promise, [Infinity], 1 << 20)
     expect(problem).toBeUndefined()
-    expect(reader.capacity).toBe(8 * 1024)
+    expect(reader.capacity).toBe(512)
   })
 
   it("the slab grows with what has come, up to one frame of the limit", () => {
@@ -137,6 +137,27 @@ describe("Frame", () => {
     const all = decode(whole, [1000], limit)
     expect(all.frames[0]?.body).toHaveLength(length)
     expect(all.reader.capacity).toBeLessThanOrEqual(8 * 1024)
+  })
+
+  it("the slab of a source that has more grows, and rests when nothing comes", () => {
+    const frames = encode(Array.from({ length: 4000 }, (_, id) => ({ type: FrameType.Credit, method: 0, id, body: [1, 0, 0, 0] })))
+    const { reader } = decode(frames, [Infinity], 64)
+    expect(reader.capacity).toBe(8 * 1024)
+    reader.rest()
+    expect(reader.capacity).toBe(512)
+    const begun = decode(frames.subarray(0, -1), [Infinity], 64).reader
+    begun.rest()
+    expect(begun.capacity).toBe(8 * 1024)
+  })
+
+  it("the writer's slab grows with what waits, and rests when nothing does", () => {
+    const writer = new FrameWriter()
+    for (let id = 0; id < 1000; id++) writer.number(FrameType.Credit, 0, id, 100)
+    writer.rest()
+    expect(writer.capacity).toBeGreaterThanOrEqual(16_000)
+    writer.drain({ writeUnsafe: (_: Uint8Array, __: number, length: number) => length })
+    writer.rest()
+    expect(writer.capacity).toBe(512)
   })
 
   it("what a full sink leaves is written later, in order", () => {
@@ -172,7 +193,7 @@ describe("Frame", () => {
       writer.number(FrameType.Credit, 0, id, 100)
       if (id % 10 === 9) writer.drain(sink)
     }
-    expect(writer.capacity).toBe(8 * 1024)
+    expect(writer.capacity).toBe(512)
     expect(headerLength).toBe(12)
   })
 })

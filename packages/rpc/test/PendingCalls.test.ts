@@ -11,7 +11,7 @@ const [method] = methodsOf(RpcGroup.make(Rpc.make("Say", { success: Schema.Strin
 
 const call = (): ClientCall => {
   if (method === undefined) throw new Error("the group has a method")
-  return newCall({ method, end: FrameType.Success, settle: () => {}, stream: undefined })
+  return newCall(method, FrameType.Success, () => {}, undefined)
 }
 
 describe("PendingCalls", () => {

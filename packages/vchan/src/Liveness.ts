@@ -39,12 +39,17 @@ export const domainGone = (domid: DomId): Effect.Effect<Reason, never, XenStore>
     return yield* firstReason(privileged ? Stream.merge(releases, store.watch("@introduceDomain")) : releases, gone)
   })
 
+/** Looks at each event, by a loop and not by a pipeline of streams: every connection holds one for as long as it is open. */
 const firstReason = (looks: Stream.Stream<unknown, XenStoreError>, gone: Effect.Effect<boolean, XenStoreError>): Effect.Effect<Reason> =>
-  looks.pipe(
-    // A refusal tells nothing: the peer may live.
-    Stream.mapEffect(() => Effect.catchIf(gone, isRefusal, () => Effect.succeed(false))),
-    Stream.filter((gone) => gone),
-    Stream.runHead,
-    Effect.flatMap(Option.match({ onNone: () => Effect.never, onSome: () => Effect.succeed<Reason>(new DomainGone()) })),
-    Effect.catch((error) => isRefusal(error) ? Effect.never : Effect.succeed<Reason>(error.reason))
+  Effect.gen(function*() {
+    const pull = yield* Stream.toPull(looks)
+    for (let over = false; !over;) {
+      yield* pull
+      // A refusal tells nothing: the peer may live.
+      over = yield* Effect.catchIf(gone, isRefusal, () => Effect.succeed(false))
+    }
+    return new DomainGone()
+  }).pipe(
+    Effect.scoped,
+    Effect.catch((error) => error._tag === "XenStoreError" && !isRefusal(error) ? Effect.succeed<Reason>(error.reason) : Effect.never)
   )
