@@ -35,6 +35,19 @@ export const rudeAskers = (backend: Backend): void => {
         })
       ))
 
+    it.live("has its turn among others, however much it writes in a place of its own", () =>
+      between(
+        backend,
+        Effect.fnUntraced(function*(one, two, host) {
+          yield* listen(one, { clients: [client, other] })
+          const three = yield* enter(host, other)
+          for (let lane = 0; lane < 32; lane++) {
+            yield* flapping(three, (store, times) => store.write(`${service}/req/${other}/${lane}-${times % 16}`, ""))
+          }
+          for (let times = 0; times < 5; times++) yield* Effect.scoped(Effect.flatMap(dial(two), talks))
+        })
+      ))
+
     it.live("keeps no server from starting by what it writes to the former one's place", () =>
       between(
         backend,

@@ -4,10 +4,10 @@
  * The connection belongs to the call: interrupting this ends the handler in the other domain.
  */
 import { Deadline, Reflection, relativeServicePath, VchanRpcClient, VchanRpcError } from "@vchan/rpc"
-import type { DomId } from "@vchan/xen"
+import { type DomId, printable } from "@vchan/xen"
 import { Cause, Console, Duration, Effect, Option, Result, Schema, Stdio, Stream } from "effect"
 import { OutputClosed } from "./pipe.ts"
-import { printable, renderMethod } from "./renderShape.ts"
+import { renderMethod, visible } from "./renderShape.ts"
 import { endAs } from "./untilStopped.ts"
 
 /** The call cannot be made as it was asked for. */
@@ -15,7 +15,7 @@ export class CallMisuse extends Schema.TaggedError<CallMisuse>()("CallMisuse", {
   detail: Schema.String
 }) {
   override get message(): string {
-    return printable(this.detail)
+    return visible(this.detail)
   }
 }
 
@@ -163,11 +163,11 @@ export const callMethod = Effect.fnUntraced(
     )
     const { stdout } = yield* Stdio.Stdio
     const print = (text: string) =>
-      Effect.mapError(Stream.run(Stream.succeed(`${printable(text)}\n`), stdout({ endOnDone: false })), () => new OutputClosed())
+      Effect.mapError(Stream.run(Stream.succeed(`${visible(text)}\n`), stdout({ endOnDone: false })), () => new OutputClosed())
     yield* Deadline.within(Stream.runForEach(lines, print), allowed)
   },
   Effect.scoped,
-  Effect.catchTag("CallEnded", ({ code, text }) => Effect.andThen(Console.error(printable(text)), endAs(code)))
+  Effect.catchTag("CallEnded", ({ code, text }) => Effect.andThen(Console.error(visible(text)), endAs(code)))
 )
 
 /** How a call ended, of which nothing more will come. */
@@ -178,5 +178,8 @@ const endingOf = (cause: Cause.Cause<unknown>, toJson: (error: unknown) => strin
   }
   const defect = Cause.squash(cause)
   if (defect instanceof CallMisuse) return defect
-  return new CallEnded({ text: `vchan: the handler died: ${defect instanceof Error ? defect.message : String(defect)}`, code: 6 })
+  return new CallEnded({
+    text: `vchan: the handler died: ${printable(defect instanceof Error ? defect.message : String(defect))}`,
+    code: 6
+  })
 }

@@ -8,8 +8,8 @@ const unprintable = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
 const escape = (sign: string): string => sign.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`).join("")
 
-/** A peer's text as it may go to a terminal. JSON stays the JSON of the same value. */
-export const printable = (text: string): string => text.replace(unprintable, escape)
+/** A peer's JSON, or lines of it, as it may go to a terminal: JSON stays the JSON of the same value. */
+export const visible = (text: string): string => text.replace(unprintable, escape)
 
 const nameOf = (name: string): string => /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(name) ? name : JSON.stringify(name)
 
@@ -38,9 +38,9 @@ const isNothing = (shape: Shape): boolean => typeof shape === "object" && "union
 
 /** A method in one line: what it takes, what it gives, and how it fails. */
 export const renderMethod = (name: string, shapes: MethodShapes | undefined): string => {
-  if (shapes === undefined) return printable(`${nameOf(name)}: the server does not tell its schemas`)
+  if (shapes === undefined) return visible(`${nameOf(name)}: the server does not tell its schemas`)
   const { error, payload, stream, success, upload } = shapes
   const taken = [...payload === "null" ? [] : [text(payload)], ...upload === undefined ? [] : [`a stream of ${text(upload.item)}`]]
   const failure = isNothing(error) ? "" : `, or fails with ${text(error)}`
-  return printable(`${nameOf(name)}(${taken.join(" and ")}): ${stream ? "a stream of " : ""}${text(success)}${failure}`)
+  return visible(`${nameOf(name)}(${taken.join(" and ")}): ${stream ? "a stream of " : ""}${text(success)}${failure}`)
 }

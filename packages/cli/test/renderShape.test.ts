@@ -1,6 +1,6 @@
 import type { MethodShapes } from "@vchan/rpc"
 import { describe, expect, it } from "vitest"
-import { printable, renderMethod } from "../src/renderShape.ts"
+import { renderMethod, visible } from "../src/renderShape.ts"
 
 const shapes: MethodShapes = { stream: false, payload: "null", success: "string", error: { union: [] } }
 
@@ -34,8 +34,8 @@ describe("a peer's text", () => {
   it("holds nothing that a terminal would obey, and is still the same JSON", () => {
     const hostile = "\u001b[2J \u009b1m \u202e\u{e0041} \u0007\r\n\tend"
     const json = JSON.stringify(hostile)
-    expect(printable(json)).not.toMatch(/[^\u0020-\u007e]/)
-    expect(JSON.parse(printable(json))).toBe(hostile)
-    expect(printable("\r\u2028")).toBe("\\u000d\\u2028")
+    expect(visible(json)).not.toMatch(/[^\u0020-\u007e]/)
+    expect(JSON.parse(visible(json))).toBe(hostile)
+    expect(visible("\r\u2028")).toBe("\\u000d\\u2028")
   })
 })

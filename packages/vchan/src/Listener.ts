@@ -7,7 +7,7 @@
  * ServiceDirectory for where they lie.
  */
 import { type DomId, type EventChannel, type GrantTable, ownDomid, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
-import { Deferred, type Duration, Effect, Fiber, FiberSet, Option, type Scope, Stream } from "effect"
+import { Deferred, type Duration, Effect, Fiber, FiberSet, Latch, Option, type Scope, Stream } from "effect"
 import {
   answerPath,
   answersTo,
@@ -20,6 +20,7 @@ import {
 } from "./Admission.ts"
 import { isRefusal, isUnseen, readmitInterval } from "./Advert.ts"
 import { asVchanError } from "./asVchanError.ts"
+import { ChangedPlaces, type Turn } from "./ChangedPlaces.ts"
 import { offer, ordersFor } from "./Handshake.ts"
 import { inTime } from "./inTime.ts"
 import { claim, type Place } from "./ServiceDirectory.ts"
@@ -108,11 +109,7 @@ export const make = <R>(
     const { places } = directory
     const admits = (domid: DomId) => domid !== own && (clients === "any" || clients.includes(domid))
 
-    const heldBy = (domid: DomId): number => {
-      let held = 0
-      for (const { owner } of answered.values()) if (owner === domid) held++
-      return held
-    }
+    const heldBy = (domid: DomId): number => [...answered.values()].filter(({ owner }) => owner === domid).length
 
     /** One connection, from the answer to the end of its handler. */
     const serve = Effect.fnUntraced(function*(entry: Answered) {
@@ -195,7 +192,7 @@ export const make = <R>(
       const entry = answered.get(key)
       if (entry !== undefined) yield* Deferred.succeed(entry.gone, new DomainGone())
       if (entry?.over === true) answered.delete(key)
-      if (place.domid !== undefined && (entry === undefined || entry.over)) yield* tidy(place.domid)
+      if (place.domid !== undefined && (refusal !== undefined || entry?.over === true)) yield* tidy(place.domid)
     })
 
     /** Removes a request; false where its client does not let the server. Such knocks are not let fill the place for all. */
@@ -232,36 +229,52 @@ export const make = <R>(
       if (isNew) yield* FiberSet.run(connections, Effect.delay(tidy(owner), connectTimeout))
     })
 
-    const lookAt = Effect.fnUntraced(function*(place: Place) {
-      const ids = yield* seen(store.directory(place.path))
-      if (Option.isNone(ids)) yield* directory.reopen(place)
+    const changes = new ChangedPlaces()
+    const isChanged = yield* Latch.make(false)
+    /** What happened may concern the whole directory. */
+    let isDoubtful = false
+
+    /** Takes note of an event. What it means is asked in turns, so that nobody's events hold up another's. */
+    const note = (path: string) =>
+      Effect.sync(() => {
+        const [name = "", id] = path.slice(requests.length + 1).split("/")
+        if (name === "") isDoubtful = true
+        else if (places.has(name)) changes.add(name, id)
+        isChanged.openUnsafe()
+      })
+
+    const lookAt = Effect.fnUntraced(function*({ ids, place: name }: Turn) {
+      const place = places.get(name)
+      if (place === undefined) return
+      if (ids !== "all") return yield* Effect.forEach(ids, (id) => look(place, id), { discard: true })
+      const listed = yield* seen(store.directory(place.path))
+      if (Option.isNone(listed)) yield* directory.reopen(place)
       const known = [...answered.values(), ...refused.values()].filter((request) => request.place === place)
-      const all = new Set([...known.map(({ id }) => id), ...Option.getOrElse(ids, () => [])])
-      yield* Effect.forEach(all, (id) => look(place, id), { discard: true })
+      changes.found(name, [...known.map(({ id }) => id), ...Option.getOrElse(listed, () => [])])
     })
 
-    const lookAtAll = Effect.andThen(
-      directory.unlessReplaced,
-      Effect.suspend(() => Effect.forEach([...places.values()], lookAt, { discard: true }))
-    )
-
-    const changed = (path: string): Effect.Effect<void, XenStoreError | VchanError, GrantTable | EventChannel | XenStore | R> => {
-      if (!path.startsWith(`${requests}/`)) return lookAtAll
-      const [name = "", id] = path.slice(requests.length + 1).split("/")
-      const place = places.get(name)
-      if (place === undefined) return Effect.void
-      return id === undefined ? lookAt(place) : look(place, id)
-    }
+    const nextTurn = Effect.gen(function*() {
+      if (isDoubtful) {
+        isDoubtful = false
+        yield* directory.unlessReplaced
+        for (const name of places.keys()) changes.add(name)
+      }
+      const turn = changes.next()
+      if (turn === undefined) {
+        isChanged.closeUnsafe()
+        return yield* isChanged.await
+      }
+      yield* Effect.catchIf(
+        lookAt(turn),
+        (error) => error._tag === "XenStoreError" && isRefusal(error),
+        (error) => Effect.logWarning(`at ${requests}/${turn.place}`, error)
+      )
+    })
 
     const connections = yield* FiberSet.make<void>()
     const watching = yield* store.watch(requests).pipe(
-      Stream.runForEach((path) =>
-        Effect.catchIf(
-          changed(path),
-          (error) => error._tag === "XenStoreError" && isRefusal(error),
-          (error) => Effect.logWarning(`at ${path}`, error)
-        )
-      ),
+      Stream.runForEach(note),
+      Effect.raceFirst(Effect.forever(nextTurn)),
       Effect.catch((error) =>
         Effect.sync(() => {
           for (const { gone } of answered.values()) Deferred.doneUnsafe(gone, Effect.succeed(error.reason))

@@ -1,7 +1,7 @@
 /**
  * What can go wrong with a vchan: one error class with a tagged `reason`, naming the peer's domid and the XenStore path they meet at.
  */
-import { DomId, EventChannelReason, GrantTableReason, XenStoreReason } from "@vchan/xen"
+import { DomId, EventChannelReason, GrantTableReason, printable, XenStoreReason } from "@vchan/xen"
 import { Schema } from "effect"
 
 /** The peer closed its end, or its process died: its live byte is 0. All it wrote before has been read. */
@@ -127,6 +127,7 @@ export class VchanError extends Schema.TaggedError<VchanError>()("VchanError", {
   reason: VchanReason
 }) {
   override get message(): string {
-    return `vchan with domain ${this.domid} at ${this.path}: ${this.reason.message}`
+    // What stands in XenStore may be the peer's words.
+    return printable(`vchan with domain ${this.domid} at ${this.path}: ${this.reason.message}`)
   }
 }

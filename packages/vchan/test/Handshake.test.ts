@@ -168,6 +168,10 @@ describe("what cannot be connected to", () => {
       const error = yield* Effect.flip(Effect.scoped(as(clientProcess)(Handshake.client({ domid: serverDomid, path }))))
       assert.include(error.message, "event-channel")
       assert.include(error.message, "NaN")
+      yield* forge(serverProcess, "1", "\u009b2J\u202e")
+      assert.strictEqual(yield* waiting(clientProcess), "BadAdvert")
+      const steering = yield* Effect.flip(Effect.scoped(as(clientProcess)(Handshake.client({ domid: serverDomid, path }))))
+      assert.include(steering.message, "\\u009b2J\\u202e")
     })))
 
   it.live("a port that is not there is Refused, a grant that is not there NoSuchGrant", () =>

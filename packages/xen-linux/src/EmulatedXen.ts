@@ -5,7 +5,7 @@
  * when the process is killed. Pages and events go between processes without the host; once the host is gone, all calls fail with `HostLost`.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
-import { type DomId, EventChannel, GrantTable, HostMissing, isDomId, type Xen, XenStore, XenStoreClient, XenStoreError } from "@vchan/xen"
+import { type DomId, EventChannel, GrantTable, isDomId, SystemRefusal, type Xen, XenStore, XenStoreClient, XenStoreError } from "@vchan/xen"
 import { Context, Effect, Layer, type Scope } from "effect"
 import { connectControl, refusalBy } from "./internal/ControlClient.ts"
 import { makeEventChannel } from "./internal/emulatedEventChannel.ts"
@@ -60,6 +60,6 @@ const domidFromEnvironment: Effect.Effect<DomId | undefined, XenStoreError> = Ef
   if (!VCHAN_DOMID) return Effect.undefined
   const domid = Number(VCHAN_DOMID)
   if (isDomId(domid)) return Effect.succeed(domid)
-  const hint = "it is a domid, from 0 to 32751, or unset, for a fresh one"
-  return Effect.fail(new XenStoreError({ reason: new HostMissing({ host: `VCHAN_DOMID=${VCHAN_DOMID}`, hint }) }))
+  const hint = "it takes a domid, from 0 to 32751, or nothing, for a fresh one"
+  return Effect.fail(new XenStoreError({ reason: new SystemRefusal({ call: `reading VCHAN_DOMID=${VCHAN_DOMID}`, code: "EINVAL", hint }) }))
 })

@@ -1,7 +1,7 @@
 /**
  * The Xen that a program finds where it runs.
  */
-import { HostMissing, type Xen, XenStoreError } from "@vchan/xen"
+import { HostMissing, SystemRefusal, type Xen, XenStoreError } from "@vchan/xen"
 import { Effect, Layer } from "effect"
 import * as fs from "node:fs"
 import * as EmulatedXen from "./EmulatedXen.ts"
@@ -24,8 +24,10 @@ export const layer: Layer.Layer<Xen, XenStoreError> = Layer.unwrap(Effect.suspen
     case "":
       return found
     default: {
-      const hint = "it can be xen, for a domain of real Xen, or emulated, for one of an emulated host, or unset, for the one that is there"
-      return Effect.fail(new XenStoreError({ reason: new HostMissing({ host: `VCHAN_BACKEND=${VCHAN_BACKEND}`, hint }) }))
+      const hint = "it takes xen, for a domain of real Xen, emulated, for one of an emulated host, or nothing, for the one that is there"
+      return Effect.fail(
+        new XenStoreError({ reason: new SystemRefusal({ call: `reading VCHAN_BACKEND=${VCHAN_BACKEND}`, code: "EINVAL", hint }) })
+      )
     }
   }
 }))

@@ -151,6 +151,15 @@ export const XenStoreErrno = Schema.Literals([
 /** An errno name of the XenStore protocol. */
 export type XenStoreErrno = typeof XenStoreErrno.Type
 
+/** What to do about the answers that their askers can do something about. */
+const hints: { readonly [code in XenStoreErrno]?: string } = {
+  EINVAL: "the path or the request is not well formed",
+  EACCES: "have the owner permit it, see xenstore-ls -p",
+  ENOENT: "look whether it went meanwhile",
+  ENOSPC: "this domain has as many nodes or transactions as it may, or a node is too large: remove some, or raise the store's quotas",
+  E2BIG: "this domain has as many watches as it may: drop some, or raise the store's quota"
+}
+
 /** The store answered with an error. */
 export class StoreRefusal extends Schema.TaggedError<StoreRefusal>()("StoreRefusal", {
   operation: Schema.String,
@@ -158,7 +167,8 @@ export class StoreRefusal extends Schema.TaggedError<StoreRefusal>()("StoreRefus
   code: XenStoreErrno
 }) {
   override get message(): string {
-    return `XenStore ${this.operation} ${this.path}: ${this.code}`
+    const hint = hints[this.code]
+    return `XenStore ${this.operation} ${this.path}: ${this.code}${hint === undefined ? "" : `: ${hint}`}`
   }
 }
 

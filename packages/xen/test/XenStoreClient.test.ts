@@ -37,7 +37,7 @@ describe("a client's operations", () => {
     Effect.gen(function*() {
       const { store } = yield* setup
       const error = yield* Effect.flip(store.read("/local/domain/0/secret"))
-      assert.strictEqual(error.message, "XenStore READ /local/domain/0/secret: EACCES")
+      assert.strictEqual(error.message, "XenStore READ /local/domain/0/secret: EACCES: have the owner permit it, see xenstore-ls -p")
     }))
 
   it.live("refuse a path that is not valid with EINVAL, and send nothing", () =>
