@@ -63,6 +63,8 @@ export const makeWorld = Effect.fnUntraced(function*(debian: Debian) {
     one: yield* guest(debian, directory, "one", 5),
     two: yield* guest(debian, directory, "two", 7),
     pause: ({ name }: Domain) => Effect.die(new Error(`${name} is not alone in its process, which cannot stand still`)),
+    save: ({ name }: Domain) => Effect.die(new Error(`${name} has no memory of its own to save`)),
+    restore: ({ name }: Domain) => Effect.die(new Error(`${name} was not saved`)),
     destroy: ({ domid }: Domain) => Effect.orDie(HostControl.destroy({ directory, domid })),
     note: (text: string) => Effect.sync(() => console.log(text)),
     status: Effect.orDie(HostControl.status({ directory })),

@@ -30,6 +30,8 @@ export interface Remote {
   readonly start: (argv: ReadonlyArray<string>) => Effect.Effect<Program, BenchError, Scope.Scope>
   /** What the guest holds, in one line. */
   readonly held: Effect.Effect<string, BenchError>
+  /** The guest was restored under another domid: from now on it is asked, and answers, there. */
+  readonly moved: (domid: DomId) => Effect.Effect<void, never, Scope.Scope>
 }
 
 const failed = (error: { readonly message: string }) => new BenchError({ message: error.message })
@@ -48,7 +50,7 @@ const follow = <E, R>(
 /** Waits until a guest's agent is there. */
 export const attach = Effect.fnUntraced(function*(domid: DomId): Effect.fn.Return<Remote, BenchError, XenStore | Scope.Scope> {
   const store = yield* XenStore
-  const base = `/local/domain/${domid}/${directory}`
+  let base = `/local/domain/${domid}/${directory}`
   const waiting = new Map<string, Deferred.Deferred<typeof Answer.Type, BenchError>>()
   let count = 0
   yield* store.watch(`${base}/ready`).pipe(
@@ -67,7 +69,8 @@ export const attach = Effect.fnUntraced(function*(domid: DomId): Effect.fn.Retur
     yield* Deferred.complete(waiter, Effect.mapError(Schema.decodeEffect(Answer)(text.value), failed))
     yield* Effect.ignore(store.remove(path))
   })
-  yield* Effect.forkScoped(follow(store, `${base}/done`, answered))
+  const listen = Effect.suspend(() => Effect.asVoid(Effect.forkScoped(follow(store, `${base}/done`, answered))))
+  yield* listen
 
   const tell = (id: string, command: typeof Command.Type) =>
     Effect.mapError(Effect.flatMap(Schema.encodeEffect(Command)(command), (text) => store.write(`${base}/do/${id}`, text)), failed)
@@ -83,6 +86,10 @@ export const attach = Effect.fnUntraced(function*(domid: DomId): Effect.fn.Retur
 
   return {
     held: Effect.map(ask({ _tag: "Held" }), ({ text }) => text),
+    moved: (domid) => {
+      base = `/local/domain/${domid}/${directory}`
+      return listen
+    },
     start: (argv) =>
       Effect.map(
         Effect.acquireRelease(

@@ -8,6 +8,7 @@ import { BenchError, type Program } from "./Programs.ts"
 /** A domain of the bench. */
 export interface Domain {
   readonly name: string
+  /** A guest that was restored has another one than before. */
   readonly domid: DomId
   readonly start: (argv: ReadonlyArray<string>) => Effect.Effect<Program, BenchError, Scope.Scope>
   /** What all its processes hold, in one line. */
@@ -25,6 +26,10 @@ export interface World {
   readonly destroy: (guest: Domain) => Effect.Effect<void, BenchError>
   /** Keeps a guest from running, as `xl pause` does, until the Scope ends. */
   readonly pause: (guest: Domain) => Effect.Effect<void, BenchError, Scope.Scope>
+  /** Ends a guest with `xl save`; what is started in it fails until it is restored. What it held is looked at no more. */
+  readonly save: (guest: Domain) => Effect.Effect<void, BenchError>
+  /** Brings a guest back that was saved, under a new domid. */
+  readonly restore: (guest: Domain) => Effect.Effect<void, BenchError>
   /** Adds a line to the report of the case. */
   readonly note: (text: string) => Effect.Effect<void>
 }

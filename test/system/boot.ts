@@ -19,14 +19,15 @@ const machine = [
   "-device isa-debug-exit,iobase=0x501,iosize=2"
 ].flatMap((words) => words.split(" "))
 const xen =
-  "com1=115200,8n1 console=com1 loglvl=warning guest_loglvl=warning dom0_mem=1280M,max:1280M dom0_max_vcpus=1 spec-ctrl=no xpti=no"
+  "com1=115200,8n1 console=com1 loglvl=warning guest_loglvl=warning dom0_mem=1536M,max:1536M dom0_max_vcpus=1 spec-ctrl=no xpti=no"
 const [seconds, only = ""] = process.argv.slice(2)
-const dom0 = `console=hvc0 quiet bench.role=dom0 bench.only=${encodeURIComponent(only).replaceAll("'", "%27")}`
+const mib = Number(process.env["VCHAN_MIB"] ?? 0)
+const dom0 = `console=hvc0 quiet bench.role=dom0 bench.mib=${mib} bench.only=${encodeURIComponent(only).replaceAll("'", "%27")}`
 const command = [...machine, "-kernel", `${images}/xen`, "-append", xen, "-initrd", `${images}/vmlinux ${dom0},${images}/dom0.img`]
 const sinceStart = (): string => `${(performance.now() / 1000).toFixed(0)} s`
 const deadline = performance.now() + Number(seconds) * 1000
 
-const open = new Set(casesWith(only).map(({ name }) => name))
+const open = new Set(casesWith(only, mib).map(({ name }) => name))
 const other: Array<string> = []
 const log = fs.createWriteStream(`${cache}/serial.log`)
 let passed = 0

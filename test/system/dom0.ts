@@ -43,19 +43,31 @@ const createGuest = Effect.fnUntraced(function*(name: string) {
   return Number(yield* xl("domid", name))
 })
 
-const domainOf = (name: string, domid: DomId, start: Domain["start"], held: Domain["held"]): Domain => ({
+const domainOf = (name: string, domid: () => DomId, start: Domain["start"], held: Domain["held"]): Domain => ({
   name,
-  domid,
+  get domid() {
+    return domid()
+  },
   start,
   held,
   ranges: Effect.map(held, (text) => Number.parseInt(text, 10))
 })
 
-const guest = (name: string): Effect.Effect<Domain, BenchError, XenStore | Scope.Scope> =>
+/** Where a saved guest lies. */
+const saved = (name: string): string => `/saved/${name}`
+
+const guest = (name: string) =>
   Effect.gen(function*() {
-    const domid = yield* createGuest(name)
-    const { held, start } = yield* attach(domid)
-    return domainOf(name, domid, start, held)
+    const xen = yield* Effect.context<XenStore | Scope.Scope>()
+    let domid = yield* createGuest(name)
+    const { held, moved, start } = yield* attach(domid)
+    const restore = Effect.gen(function*() {
+      yield* xl("restore", saved(name))
+      fs.rmSync(saved(name))
+      domid = Number(yield* xl("domid", name))
+      yield* moved(domid)
+    }).pipe(Effect.provideContext(xen))
+    return { domain: domainOf(name, () => domid, start, held), restore }
   }).pipe(Effect.timeoutOrElse({
     duration: "2 minutes",
     orElse: () => Effect.fail(new BenchError({ message: `${name} does not come up` }))
@@ -71,10 +83,13 @@ const watches = Effect.gen(function*() {
   return fs.readFileSync(report, "utf8").split("\n").filter((line) => line.trimStart().startsWith("struct watch ")).length
 })
 
+/** What the machine was started with. */
+const parameter = (name: string): string => new RegExp(`bench\\.${name}=(\\S*)`).exec(fs.readFileSync("/proc/cmdline", "utf8"))?.[1] ?? ""
+
 /** What all cases find alike. */
 type Bench = Omit<World, "note">
 
-/** All that could be left; the ports of every domain only dom0 may see. Of a domain that was destroyed dom0 lets go, too. */
+/** All that could be left; the ports of every domain only dom0 may see. Of a domain that was destroyed, or saved, dom0 lets go, too. */
 const heldBy = Effect.fnUntraced(function*(world: Bench, destroyed: ReadonlySet<Domain>) {
   const domains = [world.dom0, world.one, world.two].filter((domain) => !destroyed.has(domain))
   const lines = Effect.forEach(domains, ({ held, name }) => Effect.map(held, (text) => `${name}: ${text}`), { concurrency: "unbounded" })
@@ -82,6 +97,9 @@ const heldBy = Effect.fnUntraced(function*(world: Bench, destroyed: ReadonlySet<
   const [ports, watched, texts] = yield* Effect.all([ask(world.dom0, ["sh", "-c", count]), watches, lines], { concurrency: "unbounded" })
   return destroyed.size > 0 ? texts.filter((text) => !text.startsWith("dom0")) : [...texts, `ports: ${ports}`, `watches: ${watched}`]
 })
+
+/** How many minutes a case may take: where small rings have more to pass, more. */
+const patience = Number(parameter("mib")) > 0 ? 30 : 4
 
 /** How a case went: what it noted, and why it failed where it did. */
 interface Outcome {
@@ -96,7 +114,10 @@ const run = Effect.fnUntraced(function*(world: Bench, { name, run }: Case): Effe
   const notes: Array<string> = []
   const exit = yield* run({ ...world, note: (text) => Effect.sync(() => void notes.push(text)) }).pipe(
     Effect.scoped,
-    Effect.timeoutOrElse({ duration: "4 minutes", orElse: () => Effect.fail(new BenchError({ message: "it took over four minutes" })) }),
+    Effect.timeoutOrElse({
+      duration: `${patience} minutes`,
+      orElse: () => Effect.fail(new BenchError({ message: `it took over ${patience} minutes` }))
+    }),
     Effect.exit
   )
   const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
@@ -138,14 +159,24 @@ const runBatch = Effect.fnUntraced(function*(
 
 const main = Effect.gen(function*() {
   const xen = yield* thisXen
-  const dom0 = domainOf("dom0", 0, (argv) => Effect.provideContext(start(argv), xen), Effect.provideContext(heldHere, xen))
-  const [one, two] = yield* Effect.all([guest("one"), guest("two")], { concurrency: "unbounded" })
+  const dom0 = domainOf("dom0", () => 0, (argv) => Effect.provideContext(start(argv), xen), Effect.provideContext(heldHere, xen))
+  const [first, second] = yield* Effect.all([guest("one"), guest("two")], { concurrency: "unbounded" })
+  const [one, two] = [first.domain, second.domain]
+  const restores = new Map([[one, first.restore], [two, second.restore]])
   const destroyed = new Set<Domain>()
   const world: Bench = {
     dom0,
     one,
     two,
     pause: ({ name }) => Effect.asVoid(Effect.acquireRelease(xl("pause", name), () => Effect.ignore(xl("unpause", name)))),
+    save: (guest) =>
+      Effect.gen(function*() {
+        destroyed.add(guest)
+        // No guest is created any more, and a saved one takes as much of dom0's memory as it had itself.
+        for (const file of fs.readdirSync("/boot")) fs.rmSync(`/boot/${file}`)
+        yield* xl("save", guest.name, saved(guest.name))
+      }),
+    restore: (guest) => restores.get(guest) ?? Effect.die(new Error(`${guest.name} is no guest`)),
     destroy: (guest) => Effect.andThen(xl("destroy", guest.name), Effect.sync(() => destroyed.add(guest)))
   }
   yield* Console.log(`dom0: guests ${one.domid} and ${two.domid} are up after ${performance.now() / 1000 | 0} s`)
@@ -157,8 +188,7 @@ const main = Effect.gen(function*() {
   // The first time sets watches up, through which the guests answer.
   yield* held
   let before = yield* held
-  const [, chosen = ""] = /bench\.only=(\S*)/.exec(fs.readFileSync("/proc/cmdline", "utf8")) ?? []
-  for (const batch of batchesWith(decodeURIComponent(chosen))) {
+  for (const batch of batchesWith(decodeURIComponent(parameter("only")), Number(parameter("mib")))) {
     const failures = yield* runBatch(world, batch, held, before)
     if (failures === 0) continue
     failed += failures

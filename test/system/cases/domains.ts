@@ -3,7 +3,8 @@
  */
 import { Effect, Schedule } from "effect"
 import { BenchError } from "../Programs.ts"
-import { type Case, expect, meeting } from "../World.ts"
+import { ask, type Case, expect, meeting } from "../World.ts"
+import { exchange } from "./exchange.ts"
 
 /** Milliseconds of the keepalive's interval and timeout: for one that asks soon, and one that never comes to ask here. */
 const soon = ["1000", "1000"]
@@ -100,5 +101,42 @@ export const destruction: ReadonlyArray<Case> = [{
     yield* note(`a guest's raw server was told by its keepalive of 1 s and 1 s ${since()}`)
     yield* serving.said("over")
     yield* Effect.repeat(one.ranges, { until: (count) => count === 0, schedule: Schedule.spaced("300 millis") })
+  })
+}]
+
+/**
+ * A guest that is saved takes its connections along, which end: for the other side as if its domain was destroyed. What holds no connection
+ * goes on under the new domid, the agent itself first of all.
+ */
+export const saving: ReadonlyArray<Case> = [{
+  name: "a client of a guest that xl saves is told DomainGone, and the guest that xl restores serves and calls again under its new domid",
+  run: Effect.fnUntraced(function*({ dom0, note, one, restore, save }) {
+    const held = meeting(one, dom0)
+    // In a process of its own, for Linux fails when a program lets go of a port that was lost, and that must not be the agent.
+    yield* held.serve("process", "hold")
+    const client = yield* held.connect("TypeScript", "hold")
+    yield* client.said("connected")
+    // It holds no connection, and ends after it was restored.
+    const program = yield* one.start(["sh", "-c", "until [ -e /tmp/restored ]; do sleep 1; done; echo goes on"])
+    const before = one.domid
+    const begun = performance.now()
+    const since = () => `${((performance.now() - begun) / 1000).toFixed(1)} s`
+    yield* save(one)
+    yield* note(`xl save took ${since()}`)
+    yield* expect("what the client was told", yield* client.said("gone"), "DomainGone").pipe(
+      Effect.timeoutOrElse({
+        duration: "2 seconds",
+        orElse: () => Effect.fail(new BenchError({ message: "the client did not notice it" }))
+      })
+    )
+    yield* restore(one)
+    yield* note(`and both ${since()}`)
+    yield* expect("that the domid is another", one.domid !== before, true)
+    yield* expect("the domid that the guest reads", Number(yield* ask(one, ["xenstore-read", "domid"])), one.domid)
+    yield* ask(one, ["sh", "-c", "touch /tmp/restored; echo"])
+    yield* program.said("goes on")
+    for (const [server, client] of [[one, dom0], [dom0, one]] as const) {
+      yield* exchange({ at: meeting(server, client), server: "TypeScript", client: "TypeScript", bytes: 65536, packet: 0 })
+    }
   })
 }]

@@ -8,7 +8,7 @@ const KiB = 1024
 const MiB = 1024 * KiB
 
 /** Both directions at once, each with its checksum. */
-const exchange = Effect.fnUntraced(function*(options: {
+export const exchange = Effect.fnUntraced(function*(options: {
   readonly at: ReturnType<typeof meeting>
   readonly server: Kind
   readonly client: Kind
@@ -57,27 +57,28 @@ export const basics: ReadonlyArray<Case> = [
   }))
 ]
 
-/** The least sizes that lead to each pair of orders, and how much goes each way: a small ring costs a wake-up for each time it is full. */
+/** The least sizes that lead to each pair of orders, and how much goes each way: each time that a small ring is full costs both a wake-up. */
 const rings = [
-  { orders: "10/11", sizes: [KiB, 2 * KiB], bytes: 256 * KiB },
-  { orders: "11/10", sizes: [2 * KiB, KiB], bytes: 256 * KiB },
-  { orders: "11/12", sizes: [2 * KiB, 2 * KiB], bytes: 256 * KiB },
-  { orders: "12/12", sizes: [4 * KiB, 4 * KiB], bytes: MiB },
+  { orders: "10/11", sizes: [KiB, 2 * KiB], bytes: MiB },
+  { orders: "11/10", sizes: [2 * KiB, KiB], bytes: MiB },
+  { orders: "11/12", sizes: [2 * KiB, 2 * KiB], bytes: MiB },
+  { orders: "12/12", sizes: [4 * KiB, 4 * KiB], bytes: 16 * MiB },
   { orders: "16/16", sizes: [64 * KiB, 64 * KiB], bytes: 16 * MiB },
   { orders: "20/20", sizes: [MiB, MiB], bytes: 16 * MiB }
 ] as const
 
-const amount = (bytes: number): string => bytes < MiB ? `${bytes / KiB} KiB` : `${bytes / MiB} MiB`
-
-export const interop: ReadonlyArray<Case> = rings.flatMap(({ bytes, orders, sizes }) =>
-  (["C", "TypeScript"] as const).flatMap((server) =>
-    [0, 1000].map((packet): Case => {
-      const client = server === "C" ? "TypeScript" : "C"
-      const how = packet === 0 ? "as a stream" : `in packets of ${packet}`
-      return {
-        name: `orders ${orders}: ${amount(bytes)} each way at once between a ${server} server and a ${client} client, ${how}`,
-        run: ({ one, two }) => exchange({ at: meeting(one, two, sizes), server, client, bytes, packet })
-      }
-    })
+/** Every pair of orders; `least` is how many MiB go each way at least. */
+export const interop = (least: number): ReadonlyArray<Case> =>
+  rings.flatMap(({ bytes, orders, sizes }) =>
+    (["C", "TypeScript"] as const).flatMap((server) =>
+      [0, 1000].map((packet): Case => {
+        const client = server === "C" ? "TypeScript" : "C"
+        const total = Math.max(bytes, least * MiB)
+        const how = packet === 0 ? "as a stream" : `in packets of ${packet}`
+        return {
+          name: `orders ${orders}: ${total / MiB} MiB each way at once between a ${server} server and a ${client} client, ${how}`,
+          run: ({ one, two }) => exchange({ at: meeting(one, two, sizes), server, client, bytes: total, packet })
+        }
+      })
+    )
   )
-)
