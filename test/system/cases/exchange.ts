@@ -62,7 +62,7 @@ const rings = [
   { orders: "10/11", sizes: [KiB, 2 * KiB], bytes: MiB },
   { orders: "11/10", sizes: [2 * KiB, KiB], bytes: MiB },
   { orders: "11/12", sizes: [2 * KiB, 2 * KiB], bytes: MiB },
-  { orders: "12/12", sizes: [4 * KiB, 4 * KiB], bytes: 16 * MiB },
+  { orders: "12/12", sizes: [4 * KiB, 4 * KiB], bytes: 4 * MiB },
   { orders: "16/16", sizes: [64 * KiB, 64 * KiB], bytes: 16 * MiB },
   { orders: "20/20", sizes: [MiB, MiB], bytes: 16 * MiB }
 ] as const
