@@ -79,6 +79,16 @@ const partsOf = (shape: Shape): ReadonlyArray<Shape> => {
 const isShallow = (value: unknown, depth: number): boolean =>
   typeof value !== "object" || value === null || (depth > 0 && Object.values(value).every((inner) => isShallow(inner, depth - 1)))
 
+const kinds = ["literal", "array", "tuple", "fields", "union", "up"]
+
+/**
+ * Whether a part of what is to be a shape has the keys of two kinds. The schema would try it as each of them, and so all that is in it: twice as
+ * often for each that is within another.
+ */
+const isOfTwoKinds = (value: unknown): boolean =>
+  typeof value === "object" && value !== null &&
+  (kinds.filter((kind) => kind in value).length > 1 || Object.values(value).some(isOfTwoKinds))
+
 /** What is wrong with a shape, if something is. */
 const flaw = (shape: Shape, outer: ReadonlyArray<Shape>, budget: { left: number }): string | undefined => {
   if (budget.left-- === 0) return `more than ${maxSize} shapes`
@@ -169,6 +179,7 @@ const decodeShape = Schema.decodeUnknownResult(Shape)
 /** Reads a shape from JSON that a peer sent, whatever it is. */
 export const readShape = (json: unknown): Result.Result<Shape, string> => {
   if (!isShallow(json, 4 * maxDepth)) return Result.fail(`shapes nested more than ${maxDepth} deep`)
+  if (isOfTwoKinds(json)) return Result.fail("a shape of two kinds")
   const shape = decodeShape(json)
   if (Result.isFailure(shape)) return Result.fail(shape.failure.message)
   const found = flaw(shape.success, [], { left: maxSize })

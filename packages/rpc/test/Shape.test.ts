@@ -134,6 +134,16 @@ describe("Shape", () => {
     expect(reason({ tuple: ["null"], optional: 2 })).toContain("optional")
   })
 
+  it("is refused where a part of it is of two kinds, before it is tried as each of them", () => {
+    const kinds = { literal: "", array: "null", tuple: [], fields: [], union: [], up: 1 }
+    for (const [one, other] of [["tuple", "fields"], ["array", "union"], ["literal", "up"], ["array", "fields"]] as const) {
+      expect(reason({ array: { [one]: kinds[one], [other]: kinds[other] } })).toBe("a shape of two kinds")
+    }
+    let json: unknown = 0
+    for (let depth = 0; depth < 200; depth++) json = { tuple: [], fields: [], rest: json }
+    expect(reason(json)).toBe("a shape of two kinds")
+  })
+
   it("is ambiguous where members of a union hold such values again and are not told apart by kind or tag", () => {
     const lists: Shape = { union: [{ array: { up: 2 } }, { tuple: [{ up: 2 }] }] }
     const ways: Shape = { union: ["null", { array: { union: [{ up: 2 }, { up: 2 }] } }] }
