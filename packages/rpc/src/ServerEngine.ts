@@ -239,6 +239,8 @@ export class ServerEngine implements SessionHandler {
   }
 
   private reply(call: ServerCall, exit: Exit.Exit<unknown, unknown>): void {
+    // An item may have come in part, and nobody waits for the rest.
+    if (call.upload !== undefined) this.session.abandon(call.id)
     if (this.calls.remove(call) && this.session.ended === undefined) this.answers.exit(call, exit)
     // Nobody is left to hear of a defect but the log.
     else if (exit._tag === "Failure" && Cause.hasDies(exit.cause)) this.answers.log(call, exit.cause)

@@ -6,6 +6,7 @@ import { methodsOf } from "../src/Contract.ts"
 import { FrameType } from "../src/Frame.ts"
 import { limitsFrom } from "../src/Limits.ts"
 import { serveGroup } from "../src/serveGroup.ts"
+import { buffersHeld } from "./support/memory.ts"
 import { memoryVchans } from "./support/memoryVchan.ts"
 import { RawPeer, text, turns, until } from "./support/rawPeer.ts"
 
@@ -13,16 +14,20 @@ const Group = RpcGroup.make(
   Rpc.make("Sum", { payload: { numbers: RpcSchema.Stream(Schema.Int, Schema.String) }, success: Schema.Int }),
   Rpc.make("Hold", { payload: { data: RpcSchema.Stream(Schema.String, Schema.Never), leave: Schema.Boolean } }),
   Rpc.make("Plain", { success: Schema.String }),
-  Rpc.make("Wait")
+  Rpc.make("Wait"),
+  Rpc.make("Ignore", { payload: { data: RpcSchema.Stream(Schema.String, Schema.Never) } }),
+  Rpc.make("First", { payload: { data: RpcSchema.Stream(Schema.String, Schema.Never) } })
 )
 const methods = methodsOf(Group).map(({ name }) => ({ name, fingerprint: "" }))
-const index = { Sum: 0, Hold: 1, Plain: 2, Wait: 3 }
+const index = { Sum: 0, Hold: 1, Plain: 2, Wait: 3, Ignore: 4, First: 5 }
 
 const Live = Group.toLayer({
   Sum: ({ numbers }) => Effect.orElseSucceed(Stream.runFold(numbers, () => 0, (sum, number) => sum + number), () => -1),
   Hold: ({ data, leave }) => Effect.andThen(leave ? Stream.runDrain(Stream.take(data, 1)) : Effect.void, Effect.never),
   Plain: () => Effect.succeed("plain"),
-  Wait: () => Effect.never
+  Wait: () => Effect.never,
+  Ignore: () => turns(3),
+  First: ({ data }) => Stream.runDrain(Stream.take(data, 1))
 }).pipe(Layer.provideMerge(Logger.layer([])))
 
 const bytes = (json: unknown) => new TextEncoder().encode(JSON.stringify(json))
@@ -140,6 +145,43 @@ describe("A hostile client's upload", () => {
         yield* works
       }
     }).pipe(Effect.scoped, Effect.provide(Live)))
+
+  const item = (peer: RawPeer, method: number, id: number) => peer.first(FrameType.Chunk, method, id, 90_000, new Uint8Array(1))
+  const halves: ReadonlyArray<readonly [how: string, send: (peer: RawPeer, id: number) => void]> = [
+    ["by its End", (peer, id) => {
+      peer.send(FrameType.Request, index.Sum, id, bytes({}))
+      item(peer, index.Sum, id)
+      peer.send(FrameType.End, index.Sum, id)
+    }],
+    ["by a handler that never reads it", (peer, id) => {
+      peer.send(FrameType.Request, index.Ignore, id, bytes({}))
+      item(peer, index.Ignore, id)
+    }],
+    ["by a handler that has read enough", (peer, id) => {
+      peer.send(FrameType.Request, index.First, id, bytes({}))
+      peer.send(FrameType.Chunk, index.First, id, bytes(["x"]))
+      item(peer, index.First, id)
+    }],
+    ["by an Interrupt", (peer, id) => {
+      peer.send(FrameType.Request, index.Hold, id, bytes({ leave: false }))
+      item(peer, index.Hold, id)
+      peer.send(FrameType.Interrupt, index.Hold, id)
+    }]
+  ]
+  for (const [how, send] of halves) {
+    it.live(`that is ended in the middle of an item, ${how}, again and again, takes no memory`, () =>
+      Effect.gen(function*() {
+        const { peer } = yield* serve()
+        const before = buffersHeld()
+        for (let id = 100; id < 400; id++) {
+          send(peer, id)
+          yield* peer.frame((frame) => frame.id === id && (frame.type === FrameType.Success || frame.type === FrameType.Refusal))
+          peer.frames.length = 0
+        }
+        // All of them together would take 27 MB.
+        assert.isBelow(buffersHeld() - before, 5_000_000)
+      }).pipe(Effect.scoped, Effect.provide(Live)))
+  }
 })
 
 describe("A hostile server", () => {
