@@ -71,8 +71,13 @@ export class ServerAnswers {
     if (death.defect instanceof MessageTooLarge) return this.refuse(call.index, call.id, death.defect)
     this.log(call, cause)
     const body = method.defect.encode(death.defect)
-    const told = Result.isSuccess(body) && body.success.length <= this.limit ? body.success : noBody
+    const told = Result.isSuccess(body) && body.success.length <= this.limit && this.hasRoom(body.success.length) ? body.success : noBody
     this.session.out.send(FrameType.Defect, call.index, call.id, told)
+  }
+
+  /** Whether an answer of that length may be kept until it is sent. */
+  private hasRoom(length: number): boolean {
+    return length <= longLength || this.session.out.hasRoom(length)
   }
 
   private whole(call: Answered, type: number, body: Uint8Array): void {
@@ -80,7 +85,7 @@ export class ServerAnswers {
     const { length } = body
     if (length > limit) return this.refuse(call.index, call.id, new MessageTooLarge({ what: "reply", length, limit }))
     const { out } = this.session
-    if (length > longLength && !out.hasRoom(length)) {
+    if (!this.hasRoom(length)) {
       return this.refuse(call.index, call.id, new TooManyBytes({ what: "reply", length, limit: out.memory }))
     }
     out.send(type, call.index, call.id, body)
