@@ -185,24 +185,23 @@ export class ServerEngine implements SessionHandler {
     const decoded = decodeEnvelope(body)
     if (Result.isFailure(decoded)) return this.session.violation(decoded.failure)
     const { envelope, headersLength, payload } = decoded.success
-    const limit = this.options.limits.maxHeaders
-    if (headersLength > limit) return this.answers.refuse(index, id, new HeadersTooLarge({ limit }))
     const method = this.table[index]?.method
     if (envelope.discard === true && (method?.isStream === true || method?.upload !== undefined)) {
       return this.session.violation("a stream that nobody wants")
     }
-    this.request(peer, index, id, payload, envelope)
+    this.request(peer, index, id, payload, envelope, headersLength)
   }
 
-  private request(peer: Limits, index: number, id: number, body: Uint8Array, envelope: Envelope): void {
+  private request(peer: Limits, index: number, id: number, body: Uint8Array, envelope: Envelope, headersLength = 0): void {
     if (this.calls.get(id) !== undefined) return this.session.violation(`the id ${id} was used for a second call while the first runs`)
     if (index >= this.table.length) return this.session.violation(`a call of method ${index}, and the Hello had ${this.table.length}`)
     const refusal = this.draining ? new Draining() : this.bucket?.take()
     if (refusal !== undefined) return this.answers.refuse(index, id, refusal)
+    const { maxCalls, maxHeaders } = this.options.limits
+    if (headersLength > maxHeaders) return this.answers.refuse(index, id, new HeadersTooLarge({ limit: maxHeaders }))
     const target = this.table[index]
     if (target === undefined) return this.answers.refuse(index, id, new UnknownMethod())
-    const limit = this.options.limits.maxCalls
-    if (this.calls.size >= limit) return this.answers.refuse(index, id, new TooManyCalls({ limit }))
+    if (this.calls.size >= maxCalls) return this.answers.refuse(index, id, new TooManyCalls({ limit: maxCalls }))
     const { budget } = this
     const { codecs, method } = target
     const length = body.length + (codecs.upload === undefined ? 0 : uploadCharge(this.options.limits))

@@ -195,6 +195,23 @@ describe("Headers", () => {
       yield* peer.typed(FrameType.Success, 1)
     }).pipe(Effect.scoped, Effect.provide(Live)))
 
+  it.live("over the limit cost a call of the rate, as all that is refused does", () =>
+    Effect.gen(function*() {
+      const { peer } = yield* serve({ maxHeaders: 100, rate: { calls: 1, per: "1 hour" } })
+      for (const id of [1, 2]) peer.envelope(index("Echo"), id, encodeEnvelope({}, encodeHeaders([["a", "x".repeat(100)]])), nothing)
+      assert.include(text((yield* peer.typed(FrameType.Refusal, 1)).body), "HeadersTooLarge")
+      assert.include(text((yield* peer.typed(FrameType.Refusal, 2)).body), "RateExceeded")
+    }).pipe(Effect.scoped, Effect.provide(Live)))
+
+  it.live("over the limit, of an id that is in use, close the connection: the call that has it is answered once", () =>
+    Effect.gen(function*() {
+      const { peer } = yield* serve({ maxHeaders: 100 })
+      peer.send(FrameType.Request, index("Wait"), 1, nothing)
+      peer.envelope(index("Echo"), 1, encodeEnvelope({}, encodeHeaders([["a", "x".repeat(100)]])), nothing)
+      assert.include(text((yield* peer.typed(FrameType.Goodbye)).body), "the id 1 was used")
+      assert.isFalse(peer.frames.some(({ type }) => type === FrameType.Refusal))
+    }).pipe(Effect.scoped, Effect.provide(Live)))
+
   it.live("with names of Object's own are headers, and nothing else", () =>
     Effect.gen(function*() {
       const { peer } = yield* serve()
