@@ -105,9 +105,8 @@ export class ClientEngine implements SessionHandler {
       case FrameType.Chunk:
         return entry.isWanted ? this.chunk(entry, body) : undefined
       case FrameType.Credit:
-        return this.credited(entry, body)
       case FrameType.Interrupt:
-        return entry.upload === undefined ? this.noUpload(entry) : entry.upload.stop()
+        return this.uploadWord(entry, type, body)
       case FrameType.Success:
       case FrameType.Failure:
       case FrameType.Defect:
@@ -224,14 +223,14 @@ export class ClientEngine implements SessionHandler {
     entry.timer = setTimeout(() => this.expire(entry, timeout), timeout)
   }
 
-  private credited(entry: ClientCall, body: Uint8Array): void {
-    const count = creditOf(body)
-    if (entry.upload === undefined || count === undefined) return this.noUpload(entry)
-    if (!entry.upload.credit(count)) this.session.violation(`a credit of ${count} for more than was sent`)
-  }
-
-  private noUpload({ method }: ClientCall): void {
-    this.session.violation(`a word on the items of a caller of ${method.name}, who gave none`)
+  /** The server has taken items of the caller's, or wants no more. */
+  private uploadWord({ method, upload }: ClientCall, type: number, body: Uint8Array): void {
+    const count = type === FrameType.Credit ? creditOf(body) : 0
+    if (upload === undefined || count === undefined) {
+      return this.session.violation(`a word on items of a caller of ${method.name}, who gave none`)
+    }
+    if (type === FrameType.Interrupt) return upload.stop()
+    if (!upload.credit(count)) this.session.violation(`a credit of ${count} for more than was sent`)
   }
 
   private fail({ name }: Method, reason: VchanRpcReason): Exit.Exit<never, VchanRpcError> {
@@ -261,8 +260,10 @@ export class ClientEngine implements SessionHandler {
     entry.isWanted = false
     entry.upload?.stop()
     const { out } = this.session
-    if (out.cancel(entry.id) === "whole") this.free(entry)
-    else out.sendEmpty(FrameType.Interrupt, this.indexes.get(entry.method) ?? 0, entry.id)
+    if (out.cancel(entry.id, FrameType.Request) === "whole") return this.free(entry)
+    // What is left of its upload need not go.
+    out.cancel(entry.id)
+    out.sendEmpty(FrameType.Interrupt, this.indexes.get(entry.method) ?? 0, entry.id)
   }
 
   private free(entry: ClientCall): void {

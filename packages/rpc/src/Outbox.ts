@@ -62,9 +62,9 @@ export class Outbox {
     this.push({ ...message, body }, true)
   }
 
-  /** Takes a message back. "begun" where the peer has some of it, "whole" where it has nothing, undefined where none waits. */
-  cancel(id: number): "begun" | "whole" | undefined {
-    const index = this.queue.findIndex(({ message }) => message.id === id)
+  /** Takes a message back, of any type or of that one. "begun" where the peer has some of it, "whole" where nothing, undefined where none waits. */
+  cancel(id: number, type?: number): "begun" | "whole" | undefined {
+    const index = this.queue.findIndex(({ message }) => message.id === id && (type === undefined || message.type === type))
     const found = this.queue[index]
     if (found === undefined) return undefined
     this.remove(index, found)

@@ -133,9 +133,9 @@ export class Outgoing {
     this.sendEmpty(FrameType.Pong, 0, 0)
   }
 
-  /** Takes a long message back: "begun" where the peer has some of it, "whole" where nothing, undefined where none of that id waits. */
-  cancel(id: number): "begun" | "whole" | undefined {
-    return this.outbox.size === 0 ? undefined : this.outbox.cancel(id)
+  /** Takes a long message back, of any type or of that one: "begun" where the peer has some of it, "whole" where nothing, undefined where none waits. */
+  cancel(id: number, type?: number): "begun" | "whole" | undefined {
+    return this.outbox.size === 0 ? undefined : this.outbox.cancel(id, type)
   }
 
   /** Whether so much waits that no more should be made. */

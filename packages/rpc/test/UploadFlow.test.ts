@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Logger, Result, Schema, Stream } from "effect"
+import { Deferred, Effect, Fiber, Layer, Logger, Result, Schema, Stream } from "effect"
 import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
 import * as fc from "fast-check"
+import { clientOver } from "../src/clientOver.ts"
 import { methodsOf } from "../src/Contract.ts"
 import { FrameType } from "../src/Frame.ts"
 import { serveGroup } from "../src/serveGroup.ts"
@@ -96,6 +97,42 @@ describe("A caller's stream of any items, in any arrays, over any ring", () => {
         yield* Effect.forEach(four, Fiber.interrupt)
         yield* until(() => running === 0 || undefined)
       })), 40))
+})
+
+describe("A caller that leaves while its stream's error waits to be sent", () => {
+  const Failing = RpcGroup.make(
+    Rpc.make("Store", { payload: RpcSchema.Stream(Schema.Uint8Array, Schema.String) }),
+    Rpc.make("Put", { payload: { bytes: Schema.Uint8Array } })
+  )
+
+  it.live("keeps its id until the server has ended the call, and the error is not sent", () =>
+    Effect.gen(function*() {
+      const { client: end, server } = memoryVchans({ size: 4096 })
+      const peer = new RawPeer(server)
+      peer.hello({ methods: methodsOf(Failing) })
+      const { client } = yield* clientOver(Failing, end, { service: "test", helloTimeout: 2000 })
+      const gate = yield* Deferred.make<never, string>()
+      const store = yield* Effect.forkChild(Effect.exit(client.Store(Stream.fromEffect(Deferred.await(gate)))))
+      const { id } = yield* peer.frame(({ type }) => type === FrameType.Request)
+      peer.reads = false
+      const put = yield* Effect.forkChild(client.Put({ bytes: new Uint8Array(60_000) }))
+      yield* turns(5)
+      yield* Deferred.fail(gate, "x".repeat(40_000))
+      yield* turns(5)
+      yield* Fiber.interrupt(store)
+      peer.reads = true
+      peer.read()
+      yield* peer.typed(FrameType.Interrupt, id)
+      const other = yield* peer.frame((frame) => frame.type === FrameType.Request && frame.id !== id)
+      yield* turns(5)
+      assert.deepStrictEqual(peer.frames.filter((frame) => frame.id === id).map(({ type }) => type), [
+        FrameType.Request,
+        FrameType.Interrupt
+      ])
+      peer.send(FrameType.Refusal, 0, id, new TextEncoder().encode("{\"_tag\":\"Interrupted\"}"))
+      peer.send(FrameType.Success, 1, other.id)
+      yield* Fiber.join(put)
+    }).pipe(Effect.scoped))
 })
 
 describe("Any frames of a client's uploads", () => {
