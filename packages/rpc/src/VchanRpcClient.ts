@@ -30,6 +30,7 @@ import {
 } from "effect"
 import type { Rpc, RpcClient, RpcGroup } from "effect/rpc"
 import { ClientConnections } from "./ClientConnections.ts"
+import type { ClientEngine } from "./ClientEngine.ts"
 import { engineOver } from "./clientOver.ts"
 import { ConnectionState } from "./ConnectionState.ts"
 import { clientOf, methodsOf, type Plain } from "./Contract.ts"
@@ -70,6 +71,9 @@ export interface Connected<Rpcs extends Rpc.Any> {
   /** How it stands now, and each change; ends after `Lost`. */
   readonly changes: Stream.Stream<ConnectionState>
 }
+
+/** How many connections may wait for their servers to close them. */
+const mostParting = 4
 
 type Needed = Scope.Scope | GrantTable | EventChannel | XenStore
 
@@ -145,6 +149,16 @@ export const connect = <Rpcs extends Rpc.Any>(
       return { engine, close }
     })
 
+    /** The connections whose servers go away and have not closed them yet, the oldest first. */
+    const parting = new Set<ClientEngine>()
+    const part = (engine: ClientEngine) => {
+      for (const other of parting) if (other.session.ended !== undefined) parting.delete(other)
+      parting.add(engine)
+      const [oldest] = parting
+      // Of a server that goes away again and again and never closes.
+      if (parting.size > mostParting) oldest?.session.end(closed().reason)
+    }
+
     const first = yield* open("wait")
     const state = yield* SubscriptionRef.make<ConnectionState>(ConnectionState.Open())
     const connections = new ClientConnections({ domid, service, engine: first.engine, state })
@@ -159,7 +173,10 @@ export const connect = <Rpcs extends Rpc.Any>(
       const error = yield* Deferred.await(engine.parted)
       yield* Effect.forkIn(Effect.andThen(Deferred.await(engine.ended), Effect.uninterruptible(close)), around)
       if (reconnect === false) return yield* error
-      if (error.reason._tag === "Draining") yield* SubscriptionRef.set(state, ConnectionState.Draining())
+      if (error.reason._tag === "Draining") {
+        part(engine)
+        yield* SubscriptionRef.set(state, ConnectionState.Draining())
+      }
       // A server that lets clients in and drops them at once shall not be asked more often than one that lets none in.
       if (step === undefined || (yield* Clock.currentTimeMillis) - openedAt >= settledMillis) {
         step = yield* Schedule.toStepWithSleep(reconnect)
