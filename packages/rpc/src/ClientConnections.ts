@@ -29,9 +29,8 @@ type Pulling = Pull.Pull<Items, VchanRpcError>
 /** How long a connection is left alone that ended a call as one does that goes away. */
 const parting = "100 millis"
 
-/** By when a call must be over that begins now. */
-const deadlineOf = (context: Context.Context<never>, { timeout }: Method): number =>
-  Math.min(Context.get(context, CurrentDeadline), performance.now() + timeout)
+/** How much earlier than the deadline a timer may be, in milliseconds. */
+const early = 1
 
 /** What pulls a stream that has given its first items, and is over where there are none. */
 const begun = <R>(open: Effect.Effect<Pulling, VchanRpcError, R>): Effect.Effect<Pulling, VchanRpcError, R> =>
@@ -95,19 +94,27 @@ export class ClientConnections implements Calls<VchanRpcError> {
   }
 
   readonly unary = (method: Method, input: unknown, options: CallOptions): Effect.Effect<unknown, VchanRpcError> => {
-    if (method.isIdempotent) return this.again(method, input, options)
+    if (method.isIdempotent) return this.again(method, input, options, undefined)
     // Few functions and objects are made for a call: with many in flight, each outlives a collection, which moves it.
     return Effect.callback((resume) => {
       if (this.isOpen) {
-        return this.calls.start(method, input, options, (end) => resume(this.unlessRefused(end, method, input, options)))
+        // Most calls have no time of their own, and need no clock.
+        const since = method.timeout === Infinity ? undefined : performance.now()
+        return this.calls.start(method, input, options, (end) => resume(this.unlessRefused(end, method, input, options, since)))
       }
-      resume(this.again(method, input, options))
+      resume(this.again(method, input, options, undefined))
       return undefined
     })
   }
 
-  private again(method: Method, input: unknown, options: CallOptions): Effect.Effect<unknown, VchanRpcError> {
-    return this.repeating(method, (calls) => calls.unary(method, input, options))
+  /** `since` is when the method's own time began; now where it has not. */
+  private again(
+    method: Method,
+    input: unknown,
+    options: CallOptions,
+    since: number | undefined
+  ): Effect.Effect<unknown, VchanRpcError> {
+    return this.repeating(method, (calls) => calls.unary(method, input, options), since)
   }
 
   readonly stream = (method: Method, input: unknown, options: CallOptions): Stream.Stream<unknown, VchanRpcError> =>
@@ -125,9 +132,10 @@ export class ClientConnections implements Calls<VchanRpcError> {
     end: Effect.Effect<unknown, VchanRpcError>,
     method: Method,
     input: unknown,
-    options: CallOptions
+    options: CallOptions,
+    since: number | undefined
   ): Effect.Effect<unknown, VchanRpcError> {
-    return Exit.isExit(end) && Exit.isSuccess(end) ? end : this.refused(end, method, () => this.again(method, input, options))
+    return Exit.isExit(end) && Exit.isSuccess(end) ? end : this.refused(end, method, () => this.again(method, input, options, since))
   }
 
   private refused(
@@ -141,10 +149,11 @@ export class ClientConnections implements Calls<VchanRpcError> {
     return Option.exists(Exit.findErrorOption(end), isRefusal) ? again() : end
   }
 
-  /** Makes the call with the deadline that it has from now on, as often as it may be made. */
-  private repeating<A, R>(method: Method, use: Use<A, R>): Effect.Effect<A, VchanRpcError, R> {
+  /** Makes the call as often as it may be made, all within one deadline: the method's own time is from `since` on, or from now. */
+  private repeating<A, R>(method: Method, use: Use<A, R>, since?: number): Effect.Effect<A, VchanRpcError, R> {
     return Effect.withFiber(({ context }) => {
-      const end = deadlineOf(context, method)
+      const start = since ?? performance.now()
+      const end = Math.min(Context.get(context, CurrentDeadline), start + method.timeout)
       let left = tries
       const attempt: Effect.Effect<A, VchanRpcError, R> = Effect.catchIf(
         this.whenOpen(method, end, use),
@@ -152,7 +161,15 @@ export class ClientConnections implements Calls<VchanRpcError> {
         // What goes away has not always said so.
         () => this.isOpen ? Effect.delay(attempt, parting) : attempt
       )
-      return end === Infinity ? attempt : Effect.provideService(attempt, CurrentDeadline, end)
+      if (end === Infinity) return attempt
+      return Effect.mapError(
+        Effect.provideService(attempt, CurrentDeadline, end),
+        // An attempt knows what was left for it alone. A server may have allowed less.
+        (error) =>
+          this.isOurs(error) && error.reason._tag === "DeadlineExceeded" && performance.now() >= end - early
+            ? this.error(method, new DeadlineExceeded({ allowedMillis: Math.max(0, end - start) }))
+            : error
+      )
     })
   }
 

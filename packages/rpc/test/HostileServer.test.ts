@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Listener } from "@vchan/vchan"
+import { Listener, type Vchan, type VchanError } from "@vchan/vchan"
 import { MemoryXen } from "@vchan/xen"
 import { Effect, Layer, Result, Schedule, Schema } from "effect"
 import { Rpc, RpcGroup } from "effect/rpc"
@@ -7,11 +7,15 @@ import { methodsOf } from "../src/Contract.ts"
 import { FrameType } from "../src/Frame.ts"
 import { FrameWriter } from "../src/FrameWriter.ts"
 import { encodeHello } from "../src/Hello.ts"
-import { VchanRpcClient } from "../src/index.ts"
+import { Deadline, VchanRpcClient } from "../src/index.ts"
 import { limitsFrom } from "../src/Limits.ts"
-import { turn, until } from "./support/rawPeer.ts"
+import { until } from "./support/rawPeer.ts"
 
-const Group = RpcGroup.make(Rpc.make("Get", { success: Schema.Int }))
+const Group = RpcGroup.make(
+  Rpc.make("Get", { success: Schema.Int }),
+  Rpc.make("Short").annotate(Deadline.Timeout, "60 millis"),
+  Rpc.make("Long").annotate(Deadline.Timeout, "1 minute")
+)
 const methods = methodsOf(Group)
 const hello = encodeHello({ service: "test", limits: limitsFrom({}), methods })
 const one = Result.getOrThrow(methods[0]?.binary.success.encode(1) ?? Result.fail("none")).slice()
@@ -29,44 +33,81 @@ const frame = (type: number, id = 0, body: Uint8Array = new Uint8Array(0)): Uint
   return Buffer.concat(parts)
 }
 
+type Handler = (vchan: Vchan, nth: number) => Effect.Effect<void, VchanError>
+
+/** Domain 5 serves by that handler; gives what makes a client in domain 7, and how many connections are open. */
+const world = Effect.fnUntraced(function*(handler: Handler) {
+  const host = yield* MemoryXen.make()
+  const [five, seven] = [yield* Layer.build(host.domain(5)), yield* Layer.build(host.domain(7))]
+  const log = { came: 0, open: 0 }
+  const handle = (vchan: Vchan) =>
+    Effect.suspend(() => {
+      log.open++
+      return Effect.ensuring(Effect.ignore(handler(vchan, ++log.came)), Effect.sync(() => log.open--))
+    })
+  yield* Effect.provideContext(Listener.make({ path: "data/rpc/test", clients: "any", maxPerDomain: 100, handler: handle }), five)
+  const reconnect = Schedule.spaced("2 millis")
+  const client = Effect.provideContext(VchanRpcClient.make(Group, { domain: 5, service: "test", reconnect }), seven)
+  return { client, log }
+})
+
+/** Reads what comes next, which is one frame, and gives its bytes. */
+const next = Effect.fnUntraced(function*(vchan: Vchan) {
+  const buffer = Buffer.alloc(4096)
+  return buffer.subarray(0, yield* vchan.readInto(buffer))
+})
+
 describe("A server that goes away again and again, and never closes", () => {
   it.live("holds few connections of its client, which calls on the newest", () =>
     Effect.scoped(Effect.gen(function*() {
-      const host = yield* MemoryXen.make()
       const rounds = 20
-      let came = 0
-      let open = 0
-      const handler = Effect.fnUntraced(function*(vchan: Parameters<Parameters<typeof Listener.make>[0]["handler"]>[0]) {
-        const isLast = ++came > rounds
-        open++
-        const buffer = new Uint8Array(4096)
-        yield* vchan.readInto(buffer)
+      const { client, log } = yield* world(Effect.fnUntraced(function*(vchan, nth) {
+        yield* next(vchan)
         yield* vchan.write(frame(FrameType.Hello, 0, hello))
-        if (!isLast) yield* vchan.write(frame(FrameType.GoingAway))
+        if (nth <= rounds) yield* vchan.write(frame(FrameType.GoingAway))
         for (;;) {
-          yield* vchan.readInto(buffer)
-          if (isLast && buffer[4] === FrameType.Request) yield* vchan.write(frame(FrameType.Success, 1, one))
+          const got = yield* next(vchan)
+          if (nth > rounds && got[4] === FrameType.Request) yield* vchan.write(frame(FrameType.Success, 1, one))
         }
-      })
-      const [five, seven] = [yield* Layer.build(host.domain(5)), yield* Layer.build(host.domain(7))]
-      yield* Effect.provideContext(
-        Listener.make({
-          path: "data/rpc/test",
-          clients: "any",
-          maxPerDomain: 100,
-          handler: (vchan) => Effect.ensuring(Effect.ignore(handler(vchan)), Effect.sync(() => open--))
-        }),
-        five
-      )
-      const client = yield* Effect.provideContext(
-        VchanRpcClient.make(Group, { domain: 5, service: "test", reconnect: Schedule.spaced("2 millis") }),
-        seven
-      )
-      yield* until(() => came > rounds || undefined)
+      }))
+      const { Get } = yield* client
+      yield* until(() => log.came > rounds || undefined)
       // Four that never end, and the newest.
-      yield* until(() => open === 5 || undefined)
-      assert.strictEqual(yield* client.Get(), 1)
-      yield* turn
-      assert.strictEqual(open, 5)
+      yield* until(() => log.open === 5 || undefined)
+      assert.strictEqual(yield* Get(), 1)
+      assert.strictEqual(log.open, 5)
+    })))
+})
+
+describe("A server that refuses a call as one that goes away, and stays", () => {
+  /** Gives the milliseconds that each request told. */
+  const refusing = Effect.fnUntraced(function*(pause: number) {
+    const told: Array<number> = []
+    const { client } = yield* world(Effect.fnUntraced(function*(vchan) {
+      yield* next(vchan)
+      yield* vchan.write(frame(FrameType.Hello, 0, hello))
+      for (;;) {
+        const request = yield* next(vchan)
+        if (request[4] !== FrameType.Request) continue
+        told.push(request.readUInt32LE(13))
+        yield* Effect.sleep(pause)
+        yield* vchan.write(frame(FrameType.Refusal, request.readUInt32LE(8), new TextEncoder().encode("{\"_tag\":\"Draining\"}")))
+      }
+    }))
+    return { client: yield* client, told }
+  })
+
+  it.live("does not make the call's time begin anew", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { client, told } = yield* refusing(50)
+      yield* Effect.forkChild(Effect.exit(client.Long()))
+      yield* until(() => told[1])
+      assert.isAtMost(told[1] ?? Infinity, 60_000 - 45)
+    })))
+
+  it.live("lets it fail with the time that it had", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const { client } = yield* refusing(0)
+      assert.include((yield* Effect.flip(client.Short())).message, "not over in the 60 ms it had")
     })))
 })
