@@ -10,17 +10,18 @@ import { Deferred, Effect, Exit, Result } from "effect"
 import type { ClientCall } from "./ClientCall.ts"
 import { codecsFor, type Negotiated } from "./ClientCodecs.ts"
 import type { Asked } from "./ClientEnvelope.ts"
+import type { ClientOptions } from "./ClientOptions.ts"
 import { exitOf } from "./ClientReply.ts"
 import { requestOf } from "./ClientRequest.ts"
 import { ClientUpload } from "./ClientUpload.ts"
 import type { Method, MethodCodecs } from "./Contract.ts"
 import { chunkCost, creditOf, FrameType } from "./Frame.ts"
 import { encodeHello, greetingOf, type Hello } from "./Hello.ts"
-import type { Keepalive } from "./Keepalive.ts"
 import type { Limits } from "./Limits.ts"
 import { PendingCalls } from "./PendingCalls.ts"
 import {
   BadReply,
+  CallsUnended,
   DeadlineExceeded,
   Draining,
   HandshakeRefused,
@@ -36,20 +37,11 @@ import { Session, type SessionHandler } from "./Session.ts"
 import { itemsOf } from "./StreamReceiver.ts"
 import { uploadCharge } from "./Upload.ts"
 
-/** What a client asks of a connection. */
-export interface ClientOptions {
-  readonly service: string
-  readonly methods: ReadonlyArray<Method>
-  readonly limits: Limits
-  /** How long the server may take to say Hello, in milliseconds. */
-  readonly helloTimeout: number
-  readonly keepalive: Keepalive
-  /** Whether the server is asked for the shapes of all its methods. */
-  readonly describe?: boolean | undefined
-}
-
 /** Over so many bytes that wait to be sent, credit waits until they are gone. */
 const highWater = 256 * 1024
+
+/** So many calls that were given up may wait for the server to end them, or as many as this side's own limit of calls where that is more. */
+const mostUnended = 4096
 
 /** The engine: one for each connection. */
 export class ClientEngine implements SessionHandler {
@@ -106,7 +98,7 @@ export class ClientEngine implements SessionHandler {
         return entry.isWanted ? this.chunk(entry, body) : undefined
       case FrameType.Credit:
       case FrameType.Interrupt:
-        return this.uploadWord(entry, type, body)
+        return entry.isWanted ? this.uploadWord(entry, type, body) : undefined
       case FrameType.Success:
       case FrameType.Failure:
       case FrameType.Defect:
@@ -186,6 +178,8 @@ export class ClientEngine implements SessionHandler {
     if (this.isDraining) return this.fail(method, new Draining())
     if ("_tag" in codecs) return this.fail(method, codecs)
     if (this.pending.size >= peer.maxCalls) return this.fail(method, new TooManyCalls({ limit: peer.maxCalls }))
+    const unended = this.pending.unwanted
+    if (unended >= Math.max(mostUnended, this.options.limits.maxCalls)) return this.fail(method, new CallsUnended({ calls: unended }))
     const request = requestOf(method, codecs, peer, input, asked)
     if ("_tag" in request) return this.broken(method, request)
     const { body, envelope, items } = request
@@ -257,10 +251,13 @@ export class ClientEngine implements SessionHandler {
   drop(entry: ClientCall): void {
     if (!entry.isWanted || this.pending.get(entry.id) !== entry) return
     clearTimeout(entry.timer)
+    const { out } = this.session
+    const isUnsent = out.cancel(entry.id, FrameType.Request) === "whole"
+    if (isUnsent) this.free(entry)
+    else this.pending.giveUp(entry)
     entry.isWanted = false
     entry.upload?.stop()
-    const { out } = this.session
-    if (out.cancel(entry.id, FrameType.Request) === "whole") return this.free(entry)
+    if (isUnsent) return
     // What is left of its upload need not go.
     out.cancel(entry.id)
     out.sendEmpty(FrameType.Interrupt, this.indexes.get(entry.method) ?? 0, entry.id)

@@ -5,15 +5,19 @@
  * makes a new table every few of them, and links each to the next: one that grows old keeps all later ones, with the calls in them, from the
  * collection of young garbage.
  */
-import type { ClientCall } from "./ClientCall.ts"
+import { type ClientCall, newCall } from "./ClientCall.ts"
 
 /** A power of two. */
 const firstLength = 64
+
+const nobody = () => {}
 
 const places = (length: number): Array<ClientCall | undefined> => Array.from({ length })
 
 export class PendingCalls implements Iterable<ClientCall> {
   size = 0
+  /** How many of them nobody waits for. */
+  unwanted = 0
   private places: Array<ClientCall | undefined>
   private nextId: number
 
@@ -40,16 +44,26 @@ export class PendingCalls implements Iterable<ClientCall> {
     this.size++
   }
 
+  /** Nobody waits for the call any more: what stands for it until it is over is small, and holds nothing of the caller's. */
+  giveUp(call: ClientCall): void {
+    if (this.get(call.id) !== call || !call.isWanted) return
+    const { end, id, length, method } = call
+    this.places[id & (this.places.length - 1)] = { ...newCall(method, end, nobody, undefined), id, length, isWanted: false }
+    this.unwanted++
+  }
+
   /** The call is over: its id is free. */
   delete(call: ClientCall): void {
     if (this.get(call.id) !== call) return
     this.places[call.id & (this.places.length - 1)] = undefined
     this.size--
+    if (!call.isWanted) this.unwanted--
   }
 
   clear(): void {
     this.places.fill(undefined)
     this.size = 0
+    this.unwanted = 0
   }
 
   *[Symbol.iterator](): Iterator<ClientCall> {

@@ -124,6 +124,17 @@ export class TooManyCalls extends Schema.TaggedError<TooManyCalls>()("TooManyCal
   }
 }
 
+/** The server has left so many calls unended that were given up here that no more are made on this connection until it ends some. Nothing was sent. */
+export class CallsUnended extends Schema.TaggedError<CallsUnended>()("CallsUnended", {
+  /** How many there are. */
+  calls: Schema.Int
+}) {
+  override get message(): string {
+    return `${this.calls} calls were given up here, and the server has not ended them: does it still work? Wait for some to end, or raise the` +
+      " client's maxCalls"
+  }
+}
+
 /** This domain has made more calls than the server lets a domain make in a time. The handler did not run. */
 export class RateExceeded extends Schema.TaggedError<RateExceeded>()("RateExceeded", {
   calls: Schema.Number,
@@ -195,6 +206,7 @@ export const VchanRpcReason = Schema.Union([
   HeadersTooLarge,
   TooManyBytes,
   TooManyCalls,
+  CallsUnended,
   RateExceeded,
   Draining,
   DeadlineExceeded,

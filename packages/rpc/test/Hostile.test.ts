@@ -317,4 +317,31 @@ describe("A hostile server", () => {
       const error = yield* Effect.flip(client.Wait())
       assert.strictEqual(error._tag === "VchanRpcError" ? error.reason._tag : "", "TooManyCalls")
     }).pipe(Effect.scoped))
+
+  it.live("one that takes any number of calls and ends none gets no more once thousands were given up, until it ends some", () =>
+    Effect.gen(function*() {
+      const { client: end, server } = memoryVchans()
+      const peer = new RawPeer(server)
+      peer.hello({ methods, limits: limitsFrom({ maxCalls: 0xFFFF_FFFF, memory: 0xFFFF_FFFF }) })
+      const { client } = yield* clientOver(Group, end, { service: "test", helloTimeout: 2000 })
+      const waits = yield* Effect.forkChild(Effect.exit(client.Wait()))
+      yield* peer.typed(FrameType.Request, 1)
+      for (let call = 0; call < 4096; call++) {
+        const fiber = yield* Effect.forkChild(client.Say({ text: "" }), { startImmediately: true })
+        yield* Fiber.interrupt(fiber)
+      }
+      const error = yield* Effect.flip(client.Say({ text: "" }))
+      assert.deepInclude(error.reason, { _tag: "CallsUnended", calls: 4096 })
+      yield* peer.typed(FrameType.Interrupt, 4097)
+      // Its words on those go unheard, and their ends count.
+      peer.credit(2, 1)
+      peer.send(FrameType.Interrupt, 0, 2)
+      peer.send(FrameType.Success, 0, 2, say)
+      const next = yield* Effect.forkChild(client.Say({ text: "again" }))
+      const { id } = yield* peer.typed(FrameType.Request, 4098)
+      peer.send(FrameType.Success, 0, id, say)
+      assert.strictEqual(yield* Fiber.join(next), "hi")
+      peer.send(FrameType.Success, 1, 1, nothing)
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(waits)))
+    }).pipe(Effect.scoped))
 })

@@ -6,6 +6,7 @@ import { type ClientCall, newCall } from "../src/ClientCall.ts"
 import { methodsOf } from "../src/Contract.ts"
 import { FrameType } from "../src/Frame.ts"
 import { PendingCalls } from "../src/PendingCalls.ts"
+import { StreamReceiver } from "../src/StreamReceiver.ts"
 
 const [method] = methodsOf(RpcGroup.make(Rpc.make("Say", { success: Schema.String })))
 
@@ -66,5 +67,22 @@ describe("PendingCalls", () => {
     for (const each of calls) pending.add(each)
     pending.clear()
     expect([pending.size, ...pending]).toEqual([0])
+  })
+
+  it("holds nothing of the caller's of a call that was given up, but its place", () => {
+    const pending = new PendingCalls()
+    const stream = new StreamReceiver(1024, () => true)
+    const given = { ...call(), stream, length: 7 }
+    pending.add(given)
+    pending.add(call())
+    pending.giveUp(given)
+    pending.giveUp(given)
+    const kept = pending.get(given.id)
+    expect(kept).toMatchObject({ id: given.id, method: given.method, end: given.end, length: 7, isWanted: false })
+    expect(kept).toMatchObject({ stream: undefined, upload: undefined, timer: undefined })
+    expect(kept?.settle).not.toBe(given.settle)
+    expect([pending.size, pending.unwanted]).toEqual([2, 1])
+    if (kept !== undefined) pending.delete(kept)
+    expect([pending.size, pending.unwanted, pending.get(given.id)]).toEqual([1, 0, undefined])
   })
 })
