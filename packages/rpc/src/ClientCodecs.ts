@@ -3,7 +3,7 @@
  */
 import type { Method, MethodCodecs } from "./Contract.ts"
 import type { Hello } from "./Hello.ts"
-import { incompatibilityOf } from "./MethodShapes.ts"
+import { ambiguityOf, incompatibilityOf } from "./MethodShapes.ts"
 import { IncompatibleSchema, UnknownMethod } from "./RpcError.ts"
 
 /** How a method is called on one connection, or why not. */
@@ -16,8 +16,14 @@ export const codecsFor = (methods: ReadonlyArray<Method>, theirs: Hello): Readon
     const entry = entries.get(method.name)
     if (entry === undefined) return new UnknownMethod()
     if (entry.fingerprint === method.fingerprint) return method.binary
-    if (entry.shapes === undefined) return method.json
-    const incompatibility = incompatibilityOf(method.shapes, entry.shapes)
-    return incompatibility === undefined ? method.json : new IncompatibleSchema(incompatibility)
+    const incompatibility = entry.shapes && incompatibilityOf(method.shapes, entry.shapes)
+    if (incompatibility !== undefined) return new IncompatibleSchema(incompatibility)
+    if (method.ambiguity !== undefined) return new IncompatibleSchema({ path: method.ambiguity, client: ambiguous, server: another })
+    const path = entry.shapes && ambiguityOf(entry.shapes)
+    return path === undefined ? method.json : new IncompatibleSchema({ path, client: another, server: ambiguous })
   })
 }
+
+/** What could be read in too many ways as JSON, which sides of two versions would speak. */
+const ambiguous = "a union of values within each other that are not told apart"
+const another = "of another version"

@@ -10,7 +10,7 @@ import { halvesOf, withHalves } from "./ClientMiddleware.ts"
 import { binary, type Codec, fingerprintOf, json } from "./Codec.ts"
 import { Timeout } from "./Deadline.ts"
 import { Idempotent } from "./Idempotent.ts"
-import type { MethodShapes } from "./MethodShapes.ts"
+import { ambiguityOf, type MethodShapes } from "./MethodShapes.ts"
 import type { PlainSchema } from "./Plan.ts"
 import { shapeOf } from "./planOf.ts"
 import { type Upload, uploadOf } from "./Upload.ts"
@@ -46,6 +46,8 @@ export interface Method {
   readonly timeout: number
   readonly fingerprint: string
   readonly shapes: MethodShapes
+  /** What of it is safe to read in the binary codec alone, if something is: then it is not called where the fingerprints differ. */
+  readonly ambiguity: string | undefined
   /** When both sides have the same fingerprint. */
   readonly binary: MethodCodecs
   /** When they have not. */
@@ -136,6 +138,7 @@ const methodOf = Function.memoize((rpc: Rpc.AnyWithProps): Method => {
       timeout: Duration.toMillis(Context.get(rpc.annotations, Timeout)),
       fingerprint: fingerprintOf(shapes),
       shapes,
+      ambiguity: ambiguityOf(shapes),
       binary: codecs(binary),
       json: codecs(json),
       defect: json(plain(rpc.defectSchema), {}),

@@ -4,7 +4,7 @@
  */
 import { Result, Schema } from "effect"
 import { mismatchOf } from "./Compatibility.ts"
-import { readShape, type Shape } from "./Shape.ts"
+import { isAmbiguous, readShape, type Shape } from "./Shape.ts"
 
 /** A method's shapes. */
 export interface MethodShapes {
@@ -40,13 +40,16 @@ export const readMethodShapes = (json: unknown): Result.Result<MethodShapes, str
   })
 }
 
-/** All shapes that describe a method. */
-export const partsOf = ({ error, payload, success, upload }: MethodShapes): ReadonlyArray<Shape> => [
-  payload,
-  success,
-  error,
-  ...upload === undefined ? [] : [upload.item, upload.error]
-]
+/** What a method takes or gives that could be read from JSON in too many ways: see `isAmbiguous`. Undefined where nothing is so. */
+export const ambiguityOf = ({ error, payload, success, upload }: MethodShapes): string | undefined => {
+  const parts: ReadonlyArray<readonly [name: string, shape: Shape]> = [
+    ["payload", payload],
+    ["success", success],
+    ["error", error],
+    ...upload === undefined ? [] : [["stream", upload.item], ["stream error", upload.error]] as const
+  ]
+  return parts.find(([, shape]) => isAmbiguous(shape))?.[0]
+}
 
 /** Where two versions of a method do not fit, and what each side has there, in words. */
 export interface Incompatibility {

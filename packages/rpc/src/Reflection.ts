@@ -7,11 +7,11 @@ import type { DomId, EventChannel, GrantTable, XenStore } from "@vchan/xen"
 import { Deferred, Duration, Effect, Predicate, Schema } from "effect"
 import { Rpc, RpcGroup, RpcSchema } from "effect/rpc"
 import { engineOver } from "./clientOver.ts"
-import { type MethodShapes, partsOf } from "./MethodShapes.ts"
+import { ambiguityOf, type MethodShapes } from "./MethodShapes.ts"
 import type { PlainSchema } from "./Plan.ts"
 import { ConnectFailed, VchanRpcError } from "./RpcError.ts"
 import { servicePath } from "./ServicePath.ts"
-import { isAmbiguous, schemaOf } from "./Shape.ts"
+import { schemaOf } from "./Shape.ts"
 import { type Upload, uploadOf } from "./Upload.ts"
 
 /** A method that a server has. */
@@ -92,7 +92,7 @@ export const groupsOf = (
   const unary: Array<Unary> = []
   const streams: Array<Streaming> = []
   for (const { name, shapes } of methods) {
-    if (shapes === undefined || partsOf(shapes).some(isAmbiguous)) continue
+    if (shapes === undefined || ambiguityOf(shapes) !== undefined) continue
     const schemas = { payload: payloadOf(shapes), success: schemaOf(shapes.success), error: schemaOf(shapes.error) }
     if (shapes.stream) streams.push(Rpc.make(name, { ...schemas, stream: true }))
     else unary.push(Rpc.make(name, schemas))

@@ -14,7 +14,7 @@ export interface Target {
   readonly context: Context.Context<never>
 }
 
-/** The methods in the order of the client's Hello; undefined where the server has none of that name. */
+/** The methods in the order of the client's Hello; undefined where the server has none of that name, or none that it may serve as JSON. */
 export const targetsOf = (
   methods: ReadonlyMap<string, ServedMethod>,
   theirs: Hello,
@@ -26,6 +26,8 @@ export const targetsOf = (
     const method = methods.get(name)
     const context = method && contexts.get(method)
     if (method === undefined || context === undefined) return undefined
-    return { method, context, codecs: method.fingerprint === fingerprint ? method.binary : method.json }
+    if (method.fingerprint === fingerprint) return { method, context, codecs: method.binary }
+    // Any client may say another fingerprint, and then send what takes for ever to read.
+    return method.ambiguity === undefined ? { method, context, codecs: method.json } : undefined
   })
 }

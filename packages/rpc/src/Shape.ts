@@ -120,30 +120,52 @@ const tagsOf = (shape: Shape): ReadonlyArray<readonly [name: string, literal: un
     )
     : []
 
-/** Members of a union that are told apart at first sight, whichever of its fields a value has. */
+type Fields = Extract<Shape, { readonly fields: unknown }>
+
+/** The parts of an object that hold values of its own kind, by their names; undefined where they have any. */
+const holdersOf = ({ fields, rest }: Fields): ReadonlyArray<string> | undefined =>
+  rest !== undefined && isRecursive(rest) ? undefined : fields.filter(({ type }) => isRecursive(type)).map(({ name }) => name)
+
+/**
+ * Members of a union of which a value within another is tried as one alone: they are told apart at first sight, whichever of its fields a value
+ * has, or no two of them look for values of their own kind under one name.
+ */
 class Apart {
   private hasList = false
-  private tags: ReadonlyMap<string, Set<unknown>> | undefined
+  private hasObject = false
+  private areTagged = true
+  private areNamed = true
+  private readonly tags = new Map<string, Set<unknown>>()
+  private readonly names = new Set<string>()
 
-  /** False where some value could be of this one and of another. */
+  /** False where a value within another would be tried as this one and as another. */
   add(shape: Shape): boolean {
-    if (typeof shape === "object" && "fields" in shape) return this.addObject(tagsOf(shape))
+    if (typeof shape === "object" && "fields" in shape) {
+      this.areTagged &&= this.addTags(tagsOf(shape))
+      this.areNamed &&= this.addNames(holdersOf(shape))
+      this.hasObject = true
+      return this.areTagged || this.areNamed
+    }
     const isFirst = !this.hasList
     this.hasList = true
     return isFirst
   }
 
-  private addObject(tags: ReadonlyArray<readonly [name: string, literal: unknown]>): boolean {
-    if (this.tags === undefined) {
-      this.tags = new Map(tags.map(([name, literal]) => [name, new Set([literal])]))
+  private addTags(tags: ReadonlyArray<readonly [name: string, literal: unknown]>): boolean {
+    if (!this.hasObject) {
+      for (const [name, literal] of tags) this.tags.set(name, new Set([literal]))
       return true
     }
-    const { tags: known } = this
-    if (tags.length === 0 || tags.length !== known.size) return false
+    if (tags.length === 0 || tags.length !== this.tags.size) return false
     return tags.every(([name, literal]) => {
-      const others = known.get(name)
+      const others = this.tags.get(name)
       return others !== undefined && !others.has(literal) && others.add(literal)
     })
+  }
+
+  private addNames(names: ReadonlyArray<string> | undefined): boolean {
+    if (names === undefined) return false
+    return names.every((name) => !this.names.has(name) && this.names.add(name))
   }
 }
 

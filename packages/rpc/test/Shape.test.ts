@@ -59,6 +59,11 @@ const trees = (...nodes: ReadonlyArray<Readonly<Record<string, string>>>): Shape
   ]
 })
 
+/** A union of objects that hold such values under these names. */
+const terms = (...members: ReadonlyArray<ReadonlyArray<string>>): Shape => ({
+  union: ["integer", ...members.map((names) => ({ fields: names.map((name) => ({ name, type: { up: 2 } })) }))]
+})
+
 const nested = (depth: number): Shape => (depth === 0 ? "string" : { array: nested(depth - 1) })
 
 describe("Shape", () => {
@@ -155,10 +160,21 @@ describe("Shape", () => {
     expect(isAmbiguous(shapeOf(Tree))).toBe(false)
   })
 
+  it("is not ambiguous where no two members of a union hold such values under one name", () => {
+    const rest: Shape = { union: ["null", { fields: [{ name: "left", type: { up: 2 } }] }, { fields: [], rest: { up: 2 } }] }
+    expect(isAmbiguous(terms(["and"], ["left", "right"], ["not"]))).toBe(false)
+    expect(isAmbiguous(terms(["and"], ["and", "not"]))).toBe(true)
+    expect(isAmbiguous(rest)).toBe(true)
+  })
+
   it("otherwise reads a value in one way, however deep it is", () => {
     let value: unknown = 7
     for (let depth = 0; depth < 200; depth++) value = { left: value, tag: "b" }
     const decode = Schema.decodeUnknownResult(Schema.toCodecJson(schemaOf(trees({ tag: "a" }, { tag: "b" }))))
     expect(Result.isFailure(decode(value))).toBe(true)
+    let term: unknown = "none"
+    for (let depth = 0; depth < 200; depth++) term = depth % 2 === 0 ? { left: "none", not: term } : { left: term, right: 1, not: "none" }
+    const decodeTerm = Schema.decodeUnknownResult(Schema.toCodecJson(schemaOf(terms(["left", "right"], ["not"]))))
+    expect(Result.isFailure(decodeTerm(term))).toBe(true)
   })
 })

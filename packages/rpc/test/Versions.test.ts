@@ -190,3 +190,55 @@ describe("Two versions of a service", () => {
       assert.strictEqual(reasonOf(yield* Effect.flip(client.Same()))._tag, "BadReply")
     }).pipe(Effect.provide(V2Live)))
 })
+
+describe("A method of values within each other that are not told apart", () => {
+  type Term = number | { readonly op: string; readonly of: Term; readonly n?: number }
+  const Term: Schema.Codec<Term> = Schema.Union([
+    Schema.Int,
+    Schema.Struct({ op: Schema.String, of: Schema.suspend(() => Term), n: Schema.Int }),
+    Schema.Struct({ op: Schema.String, of: Schema.suspend(() => Term) })
+  ])
+  const V1 = RpcGroup.make(Rpc.make("Count", { payload: { term: Term }, success: Schema.Int }), Rpc.make("Ping"))
+  const V2 = RpcGroup.make(
+    Rpc.make("Count", { payload: { term: Term, limit: Schema.optionalKey(Schema.Int) }, success: Schema.Int }),
+    Rpc.make("Ping")
+  )
+  const Plain = RpcGroup.make(Rpc.make("Count", { payload: { term: Schema.Int }, success: Schema.Int }))
+  const count = (term: Term): number => (typeof term === "number" ? term : 1 + count(term.of))
+  const V1Live = V1.toLayer({ Count: ({ term }) => Effect.sync(() => count(term)), Ping: () => Effect.void })
+  const term: Term = { op: "a", of: { op: "b", of: 5, n: 1 } }
+
+  it.live("is called where both sides have the same version", () =>
+    Effect.gen(function*() {
+      const { client } = yield* pairOf(V1, V1, { client: { strict: true } })
+      assert.strictEqual(yield* client.Count({ term }), 7)
+    }).pipe(Effect.scoped, Effect.provide(V1Live)))
+
+  it.live("fails with IncompatibleSchema where the client has another version, or one without such values, and the others work", () =>
+    Effect.gen(function*() {
+      const { client } = yield* pairOf(V1, V2)
+      const error = yield* Effect.flip(client.Count({ term }))
+      assert.deepInclude(error.reason, { _tag: "IncompatibleSchema", path: "payload", server: "of another version" })
+      assert.include(error.message, "payload is a union of values within each other that are not told apart here")
+      yield* client.Ping()
+      const plain = yield* pairOf(V1, Plain)
+      const other = yield* Effect.flip(plain.client.Count({ term: 5 }))
+      assert.deepInclude(other.reason, { _tag: "IncompatibleSchema", path: "payload", client: "of another version" })
+    }).pipe(Effect.scoped, Effect.provide(V1Live)))
+
+  it.live("is not read from a client that only says that it has another version", () =>
+    Effect.gen(function*() {
+      const { client, server } = memoryVchans()
+      const handler = yield* serveGroup(V1, { service: "test" })
+      yield* Effect.forkScoped(handler(server))
+      const peer = new RawPeer(client)
+      peer.hello({ methods: [{ name: "Count", fingerprint: "" }, { name: "Ping", fingerprint: "" }] })
+      // It would be tried in 2^200 ways.
+      let json = "\"\""
+      for (let depth = 0; depth < 200; depth++) json = `{"op":"","of":${json}}`
+      peer.send(FrameType.Request, 0, 1, new TextEncoder().encode(`{"term":${json}}`))
+      assert.include(text((yield* peer.typed(FrameType.Refusal, 1)).body), "UnknownMethod")
+      peer.send(FrameType.Request, 1, 2, new TextEncoder().encode("null"))
+      yield* peer.typed(FrameType.Success, 2)
+    }).pipe(Effect.scoped, Effect.provide(V1Live)))
+})
