@@ -110,7 +110,21 @@ const flaw = (shape: Shape, outer: ReadonlyArray<Shape>, budget: { left: number 
   return undefined
 }
 
-const isRecursive = (shape: Shape): boolean => (typeof shape === "object" && "up" in shape) || partsOf(shape).some(isRecursive)
+/** Whether a shape is, or has, a part that is one further out. */
+type IsRecursive = (shape: Shape) => boolean
+
+/** Looks at each shape once, however often it is asked. */
+const isRecursiveOnce = (): IsRecursive => {
+  const known = new Map<Shape, boolean>()
+  const isRecursive: IsRecursive = (shape) => {
+    if (typeof shape === "string" || "literal" in shape) return false
+    if ("up" in shape) return true
+    const found = known.get(shape) ?? partsOf(shape).some(isRecursive)
+    known.set(shape, found)
+    return found
+  }
+  return isRecursive
+}
 
 /** What tells an object from others: the literals of the fields that it cannot be without. */
 const tagsOf = (shape: Shape): ReadonlyArray<readonly [name: string, literal: unknown]> =>
@@ -123,7 +137,7 @@ const tagsOf = (shape: Shape): ReadonlyArray<readonly [name: string, literal: un
 type Fields = Extract<Shape, { readonly fields: unknown }>
 
 /** The parts of an object that hold values of its own kind, by their names; undefined where they have any. */
-const holdersOf = ({ fields, rest }: Fields): ReadonlyArray<string> | undefined =>
+const holdersOf = ({ fields, rest }: Fields, isRecursive: IsRecursive): ReadonlyArray<string> | undefined =>
   rest !== undefined && isRecursive(rest) ? undefined : fields.filter(({ type }) => isRecursive(type)).map(({ name }) => name)
 
 /**
@@ -137,12 +151,17 @@ class Apart {
   private areNamed = true
   private readonly tags = new Map<string, Set<unknown>>()
   private readonly names = new Set<string>()
+  private readonly isRecursive: IsRecursive
+
+  constructor(isRecursive: IsRecursive) {
+    this.isRecursive = isRecursive
+  }
 
   /** False where a value within another would be tried as this one and as another. */
   add(shape: Shape): boolean {
     if (typeof shape === "object" && "fields" in shape) {
       this.areTagged &&= this.addTags(tagsOf(shape))
-      this.areNamed &&= this.addNames(holdersOf(shape))
+      this.areNamed &&= this.addNames(holdersOf(shape, this.isRecursive))
       this.hasObject = true
       return this.areTagged || this.areNamed
     }
@@ -170,16 +189,17 @@ class Apart {
 }
 
 /** Whether two members of a union, and of the unions among them, hold values of their own kind and are not told apart. */
-const isDoubled = (union: Shape, outer: ReadonlyArray<Shape>): boolean => {
-  const found = new Apart()
+const isDoubled = (union: Shape, outer: ReadonlyArray<Shape>, isRecursive: IsRecursive): boolean => {
+  const found = new Apart(isRecursive)
   const add = (shape: Shape, outer: ReadonlyArray<Shape>): boolean => {
     if (typeof shape === "object" && "up" in shape) {
       const at = outer.length - shape.up
       const target = outer[at]
       return target !== undefined && add(target, outer.slice(0, at))
     }
+    if (!isRecursive(shape)) return false
     if (typeof shape === "object" && "union" in shape) return shape.union.some((member) => add(member, [...outer, shape]))
-    return isRecursive(shape) && !found.add(shape)
+    return !found.add(shape)
   }
   return add(union, outer)
 }
@@ -188,12 +208,16 @@ const isDoubled = (union: Shape, outer: ReadonlyArray<Shape>): boolean => {
  * Whether a value may be of several members of a union, each of which can hold such values again: to try them all doubles the time with each
  * value within the other.
  */
-export const isAmbiguous = (shape: Shape): boolean => branches(shape, [])
+export const isAmbiguous = (shape: Shape): boolean => branches(shape, [], isRecursiveOnce())
 
-const branches = (shape: Shape, outer: ReadonlyArray<Shape>): boolean => {
-  if (typeof shape === "object" && "union" in shape && isDoubled(shape, outer)) return true
+const isUnion = (shape: Shape | undefined): boolean => typeof shape === "object" && "union" in shape
+
+const branches = (shape: Shape, outer: ReadonlyArray<Shape>, isRecursive: IsRecursive): boolean => {
+  if (typeof shape === "string" || !isRecursive(shape)) return false
+  // The members of a union within a union are among those of the outer one.
+  if (isUnion(shape) && !isUnion(outer.at(-1)) && isDoubled(shape, outer, isRecursive)) return true
   const inner = [...outer, shape]
-  return partsOf(shape).some((part) => branches(part, inner))
+  return partsOf(shape).some((part) => branches(part, inner, isRecursive))
 }
 
 const decodeShape = Schema.decodeUnknownResult(Shape)
