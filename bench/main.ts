@@ -32,7 +32,7 @@ const comparisons: Readonly<Record<string, Comparison>> = {
 
 const words = process.argv.slice(2)
 const isSmoke = words.includes("--smoke")
-const effort = isSmoke ? { warmUp: 0.1, round: 0.02, rounds: 5, isBrief: true } : { warmUp: 0.5, round: 0.15, rounds: 5, isBrief: false }
+const effort = isSmoke ? { warmUp: 0.1, round: 0.02, rounds: 5, isBrief: true } : { warmUp: 0.3, round: 0.12, rounds: 5, isBrief: false }
 const names = words.filter((word) => !word.startsWith("--"))
 
 const measured = Effect.fnUntraced(function*(name: string) {

@@ -1,10 +1,10 @@
 /**
  * What a frame that ends a call means to its caller. Pure, and total over the server's bytes.
  */
+import { shortened } from "@vchan/xen"
 import { Exit, Result, Schema } from "effect"
 import type { Method, MethodCodecs } from "./Contract.ts"
 import { FrameType } from "./Frame.ts"
-import { shortened } from "./printable.ts"
 import { BadReply, CallRefusal, type VchanRpcError, type VchanRpcReason } from "./RpcError.ts"
 
 const decodeRefusal = Schema.decodeUnknownResult(Schema.fromJsonString(CallRefusal))

@@ -4,6 +4,7 @@
  * Both directions are total: a value the schema refuses, or bytes that no honest peer sends, give a failure that says what is wrong. The
  * schemas are run synchronously; one that needs services or waits is refused by the types or fails each value.
  */
+import { shortened } from "@vchan/xen"
 import { Result, Schema, type SchemaAST } from "effect"
 import * as crypto from "node:crypto"
 import { ByteReader, tooMany } from "./ByteReader.ts"
@@ -15,7 +16,6 @@ import type { MethodShapes } from "./MethodShapes.ts"
 import type { PlainSchema, Plan, Transformation } from "./Plan.ts"
 import { planOf } from "./planOf.ts"
 import { type Decode, type Encode, messageOf } from "./planValues.ts"
-import { shortened } from "./printable.ts"
 
 /** Values of one schema as bytes. */
 export interface Codec {

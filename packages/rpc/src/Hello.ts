@@ -5,10 +5,10 @@
  * travels in the binary codec, another in JSON, and of that the server tells the shapes, so that the client knows what does not fit before it
  * calls. The order of the client's methods gives their indexes.
  */
+import { shortened } from "@vchan/xen"
 import { Result, Schema } from "effect"
 import { Limits } from "./Limits.ts"
 import { type MethodShapes, readMethodShapes } from "./MethodShapes.ts"
-import { shortened } from "./printable.ts"
 import { HandshakeRefused } from "./RpcError.ts"
 
 /** The version of the protocol. Sides of different versions do not talk. */

@@ -3,9 +3,8 @@
  * service and the method.
  */
 import { VchanError } from "@vchan/vchan"
-import { DomId } from "@vchan/xen"
+import { DomId, printable } from "@vchan/xen"
 import { Schema } from "effect"
-import { printable, shortened } from "./printable.ts"
 
 /** No connection could be made to the domain. */
 export class ConnectFailed extends Schema.TaggedError<ConnectFailed>()("ConnectFailed", {
@@ -253,6 +252,6 @@ export class VchanRpcError extends Schema.TaggedError<VchanRpcError>()("VchanRpc
   override get message(): string {
     const name = this.method === undefined ? this.service : `${this.service}.${this.method}`
     // Much of a reason can be the peer's own words.
-    return printable(shortened(`${name} with domain ${this.domid}: ${this.reason.message}`))
+    return printable(`${name} with domain ${this.domid}: ${this.reason.message}`)
   }
 }

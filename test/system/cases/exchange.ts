@@ -59,13 +59,15 @@ export const basics: ReadonlyArray<Case> = [
 
 /** The least sizes that lead to each pair of orders, and how much goes each way: each time that a small ring is full costs both a wake-up. */
 const rings = [
-  { orders: "10/11", sizes: [KiB, 2 * KiB], bytes: MiB },
-  { orders: "11/10", sizes: [2 * KiB, KiB], bytes: MiB },
-  { orders: "11/12", sizes: [2 * KiB, 2 * KiB], bytes: MiB },
-  { orders: "12/12", sizes: [4 * KiB, 4 * KiB], bytes: 4 * MiB },
+  { orders: "10/11", sizes: [KiB, 2 * KiB], bytes: 256 * KiB },
+  { orders: "11/10", sizes: [2 * KiB, KiB], bytes: 256 * KiB },
+  { orders: "11/12", sizes: [2 * KiB, 2 * KiB], bytes: 256 * KiB },
+  { orders: "12/12", sizes: [4 * KiB, 4 * KiB], bytes: MiB },
   { orders: "16/16", sizes: [64 * KiB, 64 * KiB], bytes: 16 * MiB },
   { orders: "20/20", sizes: [MiB, MiB], bytes: 16 * MiB }
 ] as const
+
+const amount = (bytes: number): string => bytes < MiB ? `${bytes / KiB} KiB` : `${bytes / MiB} MiB`
 
 /** Every pair of orders; `least` is how many MiB go each way at least. */
 export const interop = (least: number): ReadonlyArray<Case> =>
@@ -76,7 +78,7 @@ export const interop = (least: number): ReadonlyArray<Case> =>
         const total = Math.max(bytes, least * MiB)
         const how = packet === 0 ? "as a stream" : `in packets of ${packet}`
         return {
-          name: `orders ${orders}: ${total / MiB} MiB each way at once between a ${server} server and a ${client} client, ${how}`,
+          name: `orders ${orders}: ${amount(total)} each way at once between a ${server} server and a ${client} client, ${how}`,
           run: ({ one, two }) => exchange({ at: meeting(one, two, sizes), server, client, bytes: total, packet })
         }
       })
