@@ -41,7 +41,8 @@ export interface Figure {
   readonly high: number
 }
 
-const figure = (values: ReadonlyArray<number>): Figure => {
+/** What rounds found. */
+export const figure = (values: ReadonlyArray<number>): Figure => {
   const sorted = values.toSorted((a, b) => a - b)
   const at = (index: number) => sorted[index] ?? Number.NaN
   return { median: at(sorted.length >> 1), low: at(0), high: at(sorted.length - 1) }

@@ -4,10 +4,12 @@
  * Nothing is compared with a peer: each row stands beside the one of a single connection, or of a single call.
  */
 import { Effect } from "effect"
+import * as fs from "node:fs"
+import * as os from "node:os"
 import { type Agent, start } from "../Agent.ts"
 import type { Comparison, Row } from "../comparison.ts"
 import { host, program } from "../host.ts"
-import { type Effort, type Load, measureAll } from "../measure.ts"
+import { type Effort, figure, type Load, measureAll } from "../measure.ts"
 
 /** The side's name. */
 export const grown = "vchan-rpc"
@@ -38,20 +40,26 @@ export const idle = {
   cpu: (side: string) => `${side}'s CPU, 100 idle connections, each second`
 }
 
+/** Keeps a process on one CPU: where two share one would be seen more than what grows, and no peer is measured here that might like it. */
+const onCpu = (cpu: number): ReadonlyArray<string> =>
+  os.availableParallelism() > 1 && fs.existsSync("/usr/bin/taskset") ? ["/usr/bin/taskset", "-c", String(cpu)] : []
+
 /** A server and its many clients: processes that collect their garbage when they are asked for what they use. */
 const processes = Effect.gen(function*() {
-  const collecting = (name: string, ...args: ReadonlyArray<string>) => {
+  const collecting = (cpu: number, name: string, ...args: ReadonlyArray<string>) => {
     const [node = "", ...rest] = program(name, ...args).argv
-    return start({ argv: [node, "--expose-gc", ...rest] })
+    return start({ argv: [...onCpu(cpu), node, "--expose-gc", ...rest] })
   }
-  const server = yield* collecting("rpc/main.ts", "server", "vchan")
-  return { server, client: yield* collecting("rpc/scale.ts") }
+  const server = yield* collecting(0, "rpc/main.ts", "server", "vchan")
+  return { server, client: yield* collecting(1, "rpc/scale.ts") }
 })
 
 const used = (what: "cpu" | "memory", agent: Agent) => Effect.map(agent.ask(what), ([used = Number.NaN]) => used)
 
-/** How many connections rest: the first bring code and tables with them, and each of the others takes what one more does. */
+/** How many connections rest. The first bring code and tables with them; what one more takes, steps of some more tell. */
 const resters = 100
+const step = 20
+const steps = 5
 
 /** Bytes of a connection's rings, of 256 KiB each, and of the page that tells of them. */
 const rings = 2 * 256 * 1024 + 4096
@@ -62,20 +70,21 @@ const resting = Effect.fnUntraced(function*({ isBrief }: Effort) {
   const sides = [["client", client], ["server", server]] as const
   const both = (what: "cpu" | "memory") => Effect.forEach(sides, ([, agent]) => used(what, agent))
   yield* client.ask(`open ${resters}`)
-  const memory = yield* both("memory")
   const cpu = yield* both("cpu")
   yield* Effect.sleep(seconds * 1000)
   const cpuAfter = yield* both("cpu")
-  yield* client.ask(`open ${2 * resters}`)
-  const memoryAfter = yield* both("memory")
-  const row = (load: string, unit: string, value: number): Row => ({
-    load,
-    unit,
-    figures: { [grown]: { median: value, low: value, high: value } }
-  })
+  const memory = [yield* both("memory")]
+  for (let more = 1; more <= steps; more++) {
+    yield* client.ask(`open ${resters + more * step}`)
+    memory.push(yield* both("memory"))
+  }
+  /** What each of some more connections takes, for each step. */
+  const taken = (at: number) =>
+    memory.slice(1).map((after, index) => ((after[at] ?? Number.NaN) - (memory[index]?.[at] ?? Number.NaN)) / step - rings)
+  const row = (load: string, unit: string, ...values: ReadonlyArray<number>): Row => ({ load, unit, figures: { [grown]: figure(values) } })
   return sides.flatMap(([name], at) => [
     row(idle.cpu(name), "ms", ((cpuAfter[at] ?? Number.NaN) - (cpu[at] ?? Number.NaN)) * 1000 / seconds),
-    row(idle.memory(name), "KiB", (((memoryAfter[at] ?? Number.NaN) - (memory[at] ?? Number.NaN)) / resters - rings) / 1024)
+    row(idle.memory(name), "KiB", ...taken(at).map((bytes) => bytes / 1024))
   ])
 }, Effect.scoped)
 
