@@ -27,7 +27,7 @@ const command = [...machine, "-kernel", `${images}/xen`, "-append", xen, "-initr
 const sinceStart = (): string => `${(performance.now() / 1000).toFixed(0)} s`
 
 /** How many times as long as it takes until the guests are up all of it may take, at least: what is slow then is slow throughout. */
-const startsAllowed = 16
+const startsAllowed = 20
 
 let deadline = performance.now() + Number(seconds) * 1000
 let timer: NodeJS.Timeout | undefined
