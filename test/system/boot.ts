@@ -13,7 +13,7 @@ const cache = fileURLToPath(new URL("../../node_modules/.cache/vchan/xen", impor
 const images = `${cache}/boot`
 
 const machine = [
-  "-accel tcg,thread=multi,tb-size=1024 -smp 2,sockets=1,cores=2 -m 3072 -nodefaults -display none -serial stdio -no-reboot",
+  "-accel tcg,thread=multi -smp 2,sockets=1,cores=2 -m 3072 -nodefaults -display none -serial stdio -no-reboot",
   // Without SMAP, under which this QEMU's IRET from ring 3 to ring 3 faults, where a paravirtual kernel is; and without AVX.
   "-cpu Nehalem",
   "-device isa-debug-exit,iobase=0x501,iosize=2"

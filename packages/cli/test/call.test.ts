@@ -82,7 +82,7 @@ describe("vchan call", () => {
       ], { concurrency: 2 })
       expect(ends.map(({ code, stdout }) => [code, stdout])).toEqual([[3, ""], [4, ""], [5, ""], [6, ""]])
       expect(ends.map(({ stderr }) => stderr).join("")).toMatch(
-        /^vchan: .*takes [0-9]+ bytes, and the receiver takes 2048.*\nvchan: .*was not over in .*\nvchan: .*no server there.*\nvchan: .*a bug\\u001b\[2J\n$/
+        /^vchan: .*takes [0-9]+ bytes, and the receiver takes 2048.*\nvchan: .*was not over in .*\nvchan: .*no server there.*\nvchan: .*a bug\\u001b\[2J vchan: all is well\n$/
       )
       yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => interrupted.length > 0 })
     })))

@@ -37,7 +37,7 @@ export const serveTried = Effect.fnUntraced(function*(directory: string) {
     Sum: (numbers) => Stream.runFold(numbers, () => 0, (total, number) => total + number),
     Scale: ({ by, numbers }) => Stream.map(numbers, (number) => by * number),
     Hang: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted.push("Hang"))),
-    Die: () => Effect.die(new Error("a bug\u001b[2J"))
+    Die: () => Effect.die(new Error("a bug\u001b[2J\nvchan: all is well"))
   })
   yield* VchanRpcServer.layer(Tried, { service: "tried", clients: "any", maxMessage: 2048 }).pipe(
     Layer.provide(handlers),

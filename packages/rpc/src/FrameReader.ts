@@ -1,35 +1,35 @@
 /**
- * Reads frames. Pure; owns a slab that is used again and again, and is garbage when its session is.
+ * Reads frames. Pure; garbage when its session is.
  */
-import { busySlab, countedHeaderLength, headerLength, idleSlab, keptSlab } from "./Frame.ts"
+import { busySlab, countedHeaderLength, headerLength, keptSlab } from "./Frame.ts"
+import { Slab } from "./Slab.ts"
 
 /** Bytes that frames are read from: has the shape of `Vchan`'s own `readUnsafe`. */
 export interface FrameSource {
   readonly readUnsafe: (buffer: Uint8Array, offset: number, length: number) => number
 }
 
+const nothing = new Uint8Array(0)
+
 /**
  * Finds frames in bytes that come in any cuts. The slab grows with the bytes that have come, never with what a length field promises, and
  * never beyond `busySlab` or one frame of the length allowed.
  */
-export class FrameReader {
+export class FrameReader extends Slab {
   /** The frame that `next` found. `body` is a view of the slab: use it before the next call of `next` or `fill`. */
   type = 0
   flags = 0
   method = 0
   id = 0
-  body: Uint8Array = new Uint8Array(0)
+  body: Uint8Array = nothing
   /** The bytes that were ever read. */
   total = 0
 
-  private slab = new Uint8Array(idleSlab)
-  private view = new DataView(this.slab.buffer)
-  private start = 0
-  private end = 0
   private limit: number
 
   /** `limit`: the most that a length field may say. */
   constructor(limit: number) {
+    super()
     this.limit = limit
   }
 
@@ -65,14 +65,10 @@ export class FrameReader {
     return true
   }
 
-  /** The bytes the slab takes. */
-  get capacity(): number {
-    return this.slab.length
-  }
-
-  /** Nothing has come for a while: takes no more memory than it needs. */
-  rest(): void {
-    if (this.start === this.end && this.slab.length > idleSlab) this.replace(idleSlab)
+  override rest(): void {
+    // The last frame's view would keep a longer slab.
+    this.body = nothing
+    super.rest()
   }
 
   private makeRoom(): void {
@@ -95,14 +91,5 @@ export class FrameReader {
       this.start = 0
       this.end = buffered
     }
-  }
-
-  private replace(length: number): void {
-    const slab = new Uint8Array(length)
-    slab.set(this.slab.subarray(this.start, this.end))
-    this.end -= this.start
-    this.start = 0
-    this.slab = slab
-    this.view = new DataView(slab.buffer)
   }
 }

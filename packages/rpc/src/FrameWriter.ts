@@ -1,7 +1,8 @@
 /**
- * Writes frames. Pure; owns a slab that is used again and again, and is garbage when its session is.
+ * Writes frames. Pure; garbage when its session is.
  */
-import { busySlab, countedHeaderLength, headerLength, idleSlab, keptSlab } from "./Frame.ts"
+import { busySlab, countedHeaderLength, headerLength, keptSlab } from "./Frame.ts"
+import { Slab } from "./Slab.ts"
 
 /** Bytes that frames are written to: has the shape of `Vchan`'s own `writeUnsafe`. */
 export interface FrameSink {
@@ -9,23 +10,13 @@ export interface FrameSink {
 }
 
 /** Gathers frames to be written, so that many cost one write. */
-export class FrameWriter {
+export class FrameWriter extends Slab {
   /** The bytes that were ever written. */
   total = 0
-
-  private slab = new Uint8Array(idleSlab)
-  private view = new DataView(this.slab.buffer)
-  private start = 0
-  private end = 0
 
   /** The bytes that wait to be written. */
   get length(): number {
     return this.end - this.start
-  }
-
-  /** The bytes the slab takes. */
-  get capacity(): number {
-    return this.slab.length
   }
 
   /** Adds a frame with a body of its own. */
@@ -93,11 +84,6 @@ export class FrameWriter {
     if (this.slab.length > keptSlab) this.replace(busySlab)
   }
 
-  /** Nothing has gone for a while: takes no more memory than it needs. */
-  rest(): void {
-    if (this.start === this.end && this.slab.length > idleSlab) this.replace(idleSlab)
-  }
-
   private write(sink: FrameSink): boolean {
     while (this.start < this.end) {
       const count = sink.writeUnsafe(this.slab, this.start, this.end - this.start)
@@ -134,14 +120,5 @@ export class FrameWriter {
     }
     this.start = 0
     this.end = waiting
-  }
-
-  private replace(length: number): void {
-    const slab = new Uint8Array(length)
-    slab.set(this.slab.subarray(this.start, this.end))
-    this.end -= this.start
-    this.start = 0
-    this.slab = slab
-    this.view = new DataView(slab.buffer)
   }
 }

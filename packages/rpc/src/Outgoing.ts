@@ -32,11 +32,12 @@ export class Outgoing {
   private ended = false
   private gathering = false
   private scheduled = false
-  private resting = false
+  private paused = false
   private flushing = false
   private blocked = false
   private wasFull = false
   private greeted = false
+  private onEmpty: (() => void) | undefined = undefined
   /** A Pong waits to be written: it answers further Pings, too. */
   private pongWaits = false
 
@@ -163,6 +164,13 @@ export class Outgoing {
     this.flush()
   }
 
+  /** Writes what waits, and calls back once nothing does, or nothing is written any more. */
+  finish(onEmpty: () => void): void {
+    this.onEmpty = onEmpty
+    this.flush()
+    this.tellEmpty()
+  }
+
   /** Nothing has gone for a while: takes no more memory than it needs. */
   rest(): void {
     this.writer.rest()
@@ -198,6 +206,7 @@ export class Outgoing {
       this.wasFull = false
       this.onRoom()
     }
+    this.tellEmpty()
   }
 
   /** Writes the last words, as far as the ring has room for them, and drops everything. */
@@ -207,6 +216,14 @@ export class Outgoing {
     this.ended = true
     this.writer.clear()
     this.outbox.clear()
+    this.tellEmpty()
+  }
+
+  private tellEmpty(): void {
+    if (this.onEmpty === undefined || this.length > 0) return
+    const done = this.onEmpty
+    this.onEmpty = undefined
+    done()
   }
 
   /** A long message goes straight to the ring where nothing waits and it needs no cutting, and is copied only where it has to wait. */
@@ -228,10 +245,10 @@ export class Outgoing {
   }
 
   private pause(): void {
-    if (this.resting) return
-    this.resting = true
+    if (this.paused) return
+    this.paused = true
     setImmediate(() => {
-      this.resting = false
+      this.paused = false
       this.flush()
     })
   }

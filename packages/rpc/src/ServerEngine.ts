@@ -57,6 +57,9 @@ export interface ServerOptions {
   readonly grace: number
 }
 
+/** The milliseconds that a client may take to read so much that the last answers fit in the ring. */
+const patience = 1000
+
 const noEnvelope: Envelope = {}
 const emitNothing = () => Effect.void
 
@@ -143,8 +146,14 @@ export class ServerEngine implements SessionHandler {
       clearTimeout(timer)
       this.calls.interrupt()
       yield* this.calls.drained
+      yield* Effect.callback<void>((resume) => {
+        const timer = setTimeout(() => resume(Effect.void), Math.min(grace, patience))
+        session.out.finish(() => {
+          clearTimeout(timer)
+          resume(Effect.void)
+        })
+      })
       const { vchan } = session
-      session.out.flush()
       session.end(new ConnectionLost({ error: new VchanError({ domid: vchan.peer, path: vchan.path, reason: new Closed() }) }))
     })
   })

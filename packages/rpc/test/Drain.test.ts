@@ -170,6 +170,29 @@ describe("A server that ends", () => {
       yield* Fiber.join(stopping)
     }).pipe(Effect.scoped, Effect.provide(Live)))
 
+  it.live("tells all callers that they were interrupted, also where that is more than fits in the ring at once", () =>
+    Effect.gen(function*() {
+      const { client, server } = memoryVchans({ size: 1024 })
+      const serving = yield* Effect.forkScoped((yield* serveGroup(Group, { service: "test", grace: "500 millis" }))(server))
+      const peer = new RawPeer(client)
+      peer.leaves = false
+      peer.hello({ methods: methodsOf(Group).map(({ name }) => ({ name, fingerprint: "" })) })
+      yield* peer.typed(FrameType.Hello)
+      for (let id = 1; id <= 100; id++) peer.send(FrameType.Request, 0, id, new TextEncoder().encode("null"))
+      const gate = yield* Gate
+      yield* until(() => gate.started === 100 ? true : undefined)
+      peer.reads = false
+      const stopping = yield* Effect.forkChild(Fiber.interrupt(serving))
+      yield* until(() => gate.interrupted === 100 ? true : undefined)
+      peer.reads = true
+      peer.read()
+      yield* Fiber.join(stopping)
+      // The last of them lie in the ring.
+      yield* turns(20)
+      const told = peer.frames.filter(({ body, type }) => type === FrameType.Refusal && text(body).includes("Interrupted"))
+      assert.strictEqual(told.length, 100)
+    }).pipe(Effect.scoped, Effect.provide(Live)))
+
   it.live("waits no longer than its grace for a client that says nothing", () =>
     Effect.gen(function*() {
       const { peer, serving } = yield* raw("20 millis")

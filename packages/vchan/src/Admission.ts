@@ -17,7 +17,7 @@
  */
 import type { DomId, Permission, Permissions, XenStoreAccess, XenStoreError } from "@vchan/xen"
 import { Effect, Option } from "effect"
-import { isUnseen, readKey } from "./Advert.ts"
+import { isUnseen, readKey } from "./storeAnswers.ts"
 
 /** Where a service's directory is, for everybody: relative paths are in the server's own tree. */
 export const serviceDirectory = (server: DomId, path: string): string => path.startsWith("/") ? path : `/local/domain/${server}/${path}`

@@ -7,6 +7,7 @@
 import { type DomId, type GrantReference, type Permissions, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
 import { Effect, Option, type Scope } from "effect"
 import { inTime } from "./inTime.ts"
+import { isUnseen, readKey } from "./storeAnswers.ts"
 import { transaction } from "./transaction.ts"
 import { BadAdvert, VchanError } from "./VchanError.ts"
 
@@ -23,19 +24,6 @@ const ringRefKey = (path: string): string => `${path}/ring-ref`
 
 /** The key that is written last and watched by clients. */
 export const eventChannelKey = (path: string): string => `${path}/event-channel`
-
-/** Whether the store said that a key is not there, or may not be read. Below a directory that may not be read both look alike. */
-export const isUnseen = (error: XenStoreError): boolean => error.code === "ENOENT" || error.code === "EACCES"
-
-/** Whether the store answered, and refused. */
-export const isRefusal = (error: XenStoreError): boolean => error.code !== undefined
-
-/** Whether the domain holds as many watches as it may. */
-export const isOutOfWatches = (error: XenStoreError): boolean => error.code === "E2BIG"
-
-/** The value of a key that may not be there. */
-export const readKey = (store: XenStoreAccess, key: string): Effect.Effect<Option.Option<string>, XenStoreError> =>
-  store.read(key).pipe(Effect.map(Option.some), Effect.catchIf(isUnseen, () => Effect.succeedNone))
 
 /** Decimal, not 0, as a u32: libxenvchan takes 0 for a failure. */
 const parse = (text: string): number | undefined => {

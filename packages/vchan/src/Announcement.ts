@@ -9,8 +9,8 @@
 import { type DomId, ownDomid, type Permissions, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
 import { Effect } from "effect"
 import { anybody, closed, makeDirectory, serviceDirectory } from "./Admission.ts"
-import { isUnseen } from "./Advert.ts"
 import { asVchanError, checkDomid } from "./asVchanError.ts"
+import { isUnseen } from "./storeAnswers.ts"
 import type { VchanError } from "./VchanError.ts"
 
 /** One service's entries in its domain's index. */

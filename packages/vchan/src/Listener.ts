@@ -6,7 +6,7 @@
  * own quotas, and a domain holds at most `maxPerDomain` connections. See Admission for the keys and who may do what with them, and
  * ServiceDirectory for where they lie.
  */
-import { type DomId, type EventChannel, type GrantTable, ownDomid, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
+import { type DomId, type EventChannel, type GrantTable, ownDomid, XenStore } from "@vchan/xen"
 import { Deferred, type Duration, Effect, Fiber, FiberSet, Latch, Option, type Scope, Stream } from "effect"
 import {
   answerPath,
@@ -18,12 +18,13 @@ import {
   serviceDirectory,
   writeRefusal
 } from "./Admission.ts"
-import { isRefusal, isUnseen, readmitInterval } from "./Advert.ts"
+import { readmitInterval } from "./Advert.ts"
 import { asVchanError } from "./asVchanError.ts"
 import { ChangedPlaces, type Turn } from "./ChangedPlaces.ts"
 import { offer, ordersFor } from "./Handshake.ts"
 import { inTime } from "./inTime.ts"
 import { claim, type Place } from "./ServiceDirectory.ts"
+import { exists, orWarn, seen } from "./storeAnswers.ts"
 import { transaction } from "./transaction.ts"
 import type { Vchan } from "./Vchan.ts"
 import { DomainGone, type VchanError } from "./VchanError.ts"
@@ -246,7 +247,7 @@ export const make = <R>(
     const lookAt = Effect.fnUntraced(function*({ ids, place: name }: Turn) {
       const place = places.get(name)
       if (place === undefined) return
-      if (ids !== "all") return yield* Effect.forEach(ids, (id) => look(place, id), { discard: true })
+      if (ids !== "all") return yield* Effect.forEach(ids, (id) => orWarn(`${place.path}/${id}`, look(place, id)), { discard: true })
       const listed = yield* seen(store.directory(place.path))
       if (Option.isNone(listed)) yield* directory.reopen(place)
       const known = [...answered.values(), ...refused.values()].filter((request) => request.place === place)
@@ -256,7 +257,7 @@ export const make = <R>(
     const nextTurn = Effect.gen(function*() {
       if (isDoubtful) {
         isDoubtful = false
-        yield* directory.unlessReplaced
+        yield* orWarn(requests, directory.unlessReplaced)
         for (const name of places.keys()) changes.add(name)
       }
       const turn = changes.next()
@@ -264,11 +265,7 @@ export const make = <R>(
         isChanged.closeUnsafe()
         return yield* isChanged.await
       }
-      yield* Effect.catchIf(
-        lookAt(turn),
-        (error) => error._tag === "XenStoreError" && isRefusal(error),
-        (error) => Effect.logWarning(`at ${requests}/${turn.place}`, error)
-      )
+      yield* orWarn(`${requests}/${turn.place}`, lookAt(turn))
     })
 
     const connections = yield* FiberSet.make<void>()
@@ -291,9 +288,3 @@ export const make = <R>(
     yield* Effect.addFinalizer(() => close)
     return { ended: Deferred.await(ending), close }
   }).pipe(Effect.mapError(asVchanError(0, options.path)))
-
-const seen = <A>(effect: Effect.Effect<A, XenStoreError>): Effect.Effect<Option.Option<A>, XenStoreError> =>
-  effect.pipe(Effect.map(Option.some), Effect.catchIf(isUnseen, () => Effect.succeedNone))
-
-const exists = (store: XenStoreAccess, path: string): Effect.Effect<boolean, XenStoreError> =>
-  Effect.map(seen(store.getPermissions(path)), Option.isSome)

@@ -5,7 +5,7 @@
  */
 import { type DomId, XenStore, type XenStoreError } from "@vchan/xen"
 import { Effect, Option, Stream } from "effect"
-import { isOutOfWatches, isRefusal, readKey } from "./Advert.ts"
+import { isOutOfWatches, isRefusal, readKey } from "./storeAnswers.ts"
 import { DomainGone, type VchanError } from "./VchanError.ts"
 
 type Reason = VchanError["reason"]

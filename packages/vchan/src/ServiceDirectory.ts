@@ -8,9 +8,9 @@
 import { type DomId, type Permissions, XenStore, type XenStoreAccess, type XenStoreError } from "@vchan/xen"
 import { Effect, Option, type Scope } from "effect"
 import { answersDirectory, anybody, closed, makeDirectory, placePath, randomId, requestsDirectory } from "./Admission.ts"
-import { isUnseen, readKey } from "./Advert.ts"
 import { announce, announcementOf, withdraw } from "./Announcement.ts"
 import { inTime } from "./inTime.ts"
+import { isUnseen, readKey } from "./storeAnswers.ts"
 import { transaction } from "./transaction.ts"
 import { Replaced, VchanError } from "./VchanError.ts"
 

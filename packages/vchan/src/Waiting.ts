@@ -3,8 +3,8 @@
  */
 import { type DomId, ownDomid, XenStore, type XenStoreError } from "@vchan/xen"
 import { Data, Duration, Effect, Exit, Option, Scope, Stream } from "effect"
-import { isOutOfWatches } from "./Advert.ts"
 import { asVchanError } from "./asVchanError.ts"
+import { isOutOfWatches } from "./storeAnswers.ts"
 import { ServerAbsent, VchanError } from "./VchanError.ts"
 
 /** How long a client waits for its server where nothing else is said. */

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type DomId, EventChannel, type MemoryXen, XenStore, type XenStore as Store } from "@vchan/xen"
-import { Cause, Context, Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"
+import { type DomId, EventChannel, type MemoryXen, StoreRefusal, XenStore, type XenStore as Store, XenStoreError } from "@vchan/xen"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"
 import { Listener, type Vchan } from "../src/index.ts"
 import { as, leased, onHost, pattern, process, readExactly, reasonOf, type Xen } from "./world.ts"
 
@@ -51,6 +51,40 @@ describe("a listener", () => {
           yield* Effect.forEach(clients, ({ vchan }, at) => echoes(vchan, domid * 100 + at), { concurrency: "unbounded" })
         }), { concurrency: "unbounded" })
       assert.deepStrictEqual([...peers].sort(), [0, 4, 5, 6, 7])
+    })))
+
+  it.live("lets in who asks beside a request that the store does not let it look at", () =>
+    onHost(Effect.fnUntraced(function*(host) {
+      const own = yield* process(host, 3)
+      const store = Context.get(own, XenStore)
+      const [begun, held] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      let looks = 0
+      const refusal = new XenStoreError({ reason: new StoreRefusal({ operation: "GET_PERMS", path: absolute, code: "ENOMEM" }) })
+      const getPermissions = (path: string) => {
+        if (path.endsWith("/held")) {
+          Deferred.doneUnsafe(begun, Effect.void)
+          return Effect.andThen(Deferred.await(held), store.getPermissions(path))
+        }
+        if (!path.endsWith("/bad")) return store.getPermissions(path)
+        looks++
+        return Effect.fail(refusal)
+      }
+      const context = Context.add(own, XenStore, { ...store, getPermissions })
+      const [other, client] = [yield* process(host, 5), yield* process(host, 6)]
+      yield* as(context)(Listener.make<never>({ path: service, clients: "any", handler: echo }))
+      const write = (id: string) => Context.get(other, XenStore).write(`${absolute}/req/any/${id}`, "1")
+      // While the listener looks at the first, the others come together.
+      yield* write("held")
+      yield* Deferred.await(begun)
+      yield* write("bad")
+      const dialling = yield* Effect.forkChild(dial(client), { startImmediately: true })
+      yield* until(Effect.map(store.directory(`${absolute}/req/any`), ({ length }) => length === 3))
+      // And closes its request to all but the server, which is an event too.
+      yield* Effect.sleep("100 millis")
+      yield* Deferred.succeed(held, undefined)
+      const { vchan } = yield* Fiber.join(dialling)
+      yield* echoes(vchan, 1)
+      assert.isAtLeast(looks, 1)
     })))
 
   it.live("leaves nothing of a connection that its client closed, nor of itself", () =>
